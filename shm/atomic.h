@@ -1,0 +1,108 @@
+/* shm/atomic.h: the only file that names a memory order.
+ *
+ * Words in shared memory have one writer each, with few exceptions that use the read-modify-write
+ * verbs. Every release store in the code carries a tag in a comment, such as [ring.filled], and
+ * every acquire names the tag it pairs with, so that grep shows both ends.
+ *
+ *     own       this process is the only writer of the word: plain load, plain store
+ *     acquire   what the writer did before its release is seen after it
+ *     release   the counterpart
+ *     fence     a full fence: "publish, fence, look whether the other sleeps" against "say that I
+ *               sleep, fence, look whether there is something"
+ *     or, take  a bitmap with many writers and one reader: set bits; take all and clear
+ *     raise     a word that only rises, with writers that may be stale
+ *
+ * In the simulated build every verb first lets another process of the simulation run, so that
+ * orders of two stores are explored.
+ */
+#ifndef SHM_ATOMIC_H
+#define SHM_ATOMIC_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+_Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "a lock inside libatomic is not shared memory");
+
+#define SHM_CACHELINE 128 /* two lines: the adjacent one is fetched with it */
+
+#ifdef SHM_SIM
+void shm_sim_yield(void);
+#else
+static inline void shm_sim_yield(void)
+{
+}
+#endif
+
+static inline uint64_t shm_load_own(const _Atomic uint64_t *word)
+{
+    return atomic_load_explicit(word, memory_order_relaxed);
+}
+
+static inline void shm_store_own(_Atomic uint64_t *word, uint64_t value)
+{
+    atomic_store_explicit(word, value, memory_order_relaxed);
+}
+
+static inline uint64_t shm_load_acquire(const _Atomic uint64_t *word)
+{
+    shm_sim_yield();
+    return atomic_load_explicit(word, memory_order_acquire);
+}
+
+static inline void shm_store_release(_Atomic uint64_t *word, uint64_t value)
+{
+    shm_sim_yield();
+    atomic_store_explicit(word, value, memory_order_release);
+}
+
+static inline uint32_t shm_load_acquire32(const _Atomic uint32_t *word)
+{
+    shm_sim_yield();
+    return atomic_load_explicit(word, memory_order_acquire);
+}
+
+static inline void shm_store_release32(_Atomic uint32_t *word, uint32_t value)
+{
+    shm_sim_yield();
+    atomic_store_explicit(word, value, memory_order_release);
+}
+
+static inline void shm_fence(void)
+{
+    shm_sim_yield();
+    atomic_thread_fence(memory_order_seq_cst);
+}
+
+static inline void shm_or(_Atomic uint64_t *word, uint64_t bits)
+{
+    shm_sim_yield();
+    atomic_fetch_or_explicit(word, bits, memory_order_seq_cst);
+}
+
+static inline uint64_t shm_take(_Atomic uint64_t *word)
+{
+    shm_sim_yield();
+    return atomic_exchange_explicit(word, 0, memory_order_seq_cst);
+}
+
+/* Returns the value before. */
+static inline uint64_t shm_add(_Atomic uint64_t *word, uint64_t amount)
+{
+    shm_sim_yield();
+    return atomic_fetch_add_explicit(word, amount, memory_order_seq_cst);
+}
+
+/* False: the word is already at or above `value`. */
+static inline bool shm_raise(_Atomic uint64_t *word, uint64_t value)
+{
+    shm_sim_yield();
+    uint64_t seen = atomic_load_explicit(word, memory_order_acquire);
+    while (seen < value)
+        if (atomic_compare_exchange_weak_explicit(word, &seen, value, memory_order_acq_rel,
+                                                  memory_order_acquire))
+            return true;
+    return false;
+}
+
+#endif
