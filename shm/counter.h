@@ -1,8 +1,8 @@
 /* shm/counter.h: counters that one process writes and everyone may read.
  *
  * A load and a store without a lock prefix: safe because a counter has one writer. Tools read them
- * from a read-only mapping at any time; a value is never torn, and two counters may disagree by what
- * happened between the two reads.
+ * from a read-only mapping at any time; a value is never torn, and two counters may disagree by
+ * what happened between the two reads.
  */
 #ifndef SHM_COUNTER_H
 #define SHM_COUNTER_H

@@ -10,8 +10,8 @@
  *     value      0  1 ..  63 | 64 66 68 .. 126 | 128 132 .. 252 | 256 ...
  *     bucket     0  1 ..  63 | 64 65 66 ..  95 |  96  97 .. 127 | 128 ...
  *
- * Recording is a few instructions and no lock; a reader may see a record counted in its bucket and not
- * yet in the sum. A tool that wants the last second keeps a copy and subtracts it.
+ * Recording is a few instructions and no lock; a reader may see a record counted in its bucket and
+ * not yet in the sum. A tool that wants the last second keeps a copy and subtracts it.
  */
 #ifndef SHM_HISTOGRAM_H
 #define SHM_HISTOGRAM_H
@@ -69,7 +69,7 @@ void shm_histogram_reset(struct shm_histogram *histogram);
 void shm_histogram_merge(struct shm_histogram *into, const struct shm_histogram *other);
 void shm_histogram_subtract(struct shm_histogram *into, const struct shm_histogram *other);
 
-/* The value that `percent` of all values (0 .. 100) do not exceed, within 1/32; 0 without values. */
+/* The value that `percent` (0 .. 100) of all values do not exceed, within 1/32; 0 if empty. */
 uint64_t shm_histogram_percentile(const struct shm_histogram *histogram, double percent);
 double shm_histogram_mean(const struct shm_histogram *histogram);
 

@@ -1,9 +1,9 @@
 /* shm/memory.h: nameless shared memory, for rings.
  *
- * Containers give /dev/shm 64 MB; a memfd has no such limit. The supervisor makes one for all rings of
- * a job, children inherit the descriptor, and each maps only its own rings. All bytes are allocated before
- * anyone maps them, and the size is sealed, so that no access can end in SIGBUS. It goes when the last
- * process that has it ends.
+ * Containers give /dev/shm 64 MB; a memfd has no such limit. The supervisor makes one for all rings
+ * of a job, children inherit the descriptor, and each maps only its own rings. All bytes are
+ * allocated before anyone maps them, and the size is sealed, so that no access can end in SIGBUS.
+ * It goes when the last process that has it ends.
  */
 #ifndef SHM_MEMORY_H
 #define SHM_MEMORY_H

@@ -1,10 +1,11 @@
 /* shm/random.h: the seam for chance, and a small generator for everyone else.
  *
  * shm_random() is for what must differ between runs: run ids, jitter of restarts. random.c gets it
- * from the kernel, random_sim.c from the seed of the simulation. Not for secrets that outlive a run.
+ * from the kernel, random_sim.c from the seed of the simulation. Not for secrets that outlive a
+ * run.
  *
- * struct shm_random_stream is a private generator (xoshiro256**, seeded by splitmix64): the same seed
- * gives the same numbers on every machine. Tests, the simulator and sampling use it.
+ * struct shm_random_stream is a private generator (xoshiro256**, seeded by splitmix64): the same
+ * seed gives the same numbers on every machine. Tests, the simulator and sampling use it.
  */
 #ifndef SHM_RANDOM_H
 #define SHM_RANDOM_H

@@ -1,8 +1,8 @@
 /* shm/region.h: the named shared memory of one job.
  *
- * A region is a file of mode 0600 in a directory of mode 0700 on a tmpfs. Whoever may open the file may
- * look at the job: tools need nothing from any of its processes, so they work on a hung job and on a
- * dead one.
+ * A region is a file of mode 0600 in a directory of mode 0700 on a tmpfs. Whoever may open the file
+ * may look at the job: tools need nothing from any of its processes, so they work on a hung job and
+ * on a dead one.
  *
  *     $PENSTOCK_RUN_DIR, else /dev/shm/penstock-UID        the directory
  *     JOB.PID.region                                       the file; PID made it
@@ -15,22 +15,23 @@
  * Inside are offsets from its first byte, never pointers.
  *
  *     owner:     shm_region_dry, carve ...     how much is needed
- *                shm_region_create             allocates all of it: a full tmpfs is told here, not by SIGBUS
+ *                shm_region_create             allocates all of it: a full tmpfs is told here, not
+ * by SIGBUS
  *                shm_region_carve ...          the same again, now for real
  *                shm_region_publish            stores `ready`
  *     others:    shm_region_attach             yes (0), not yet (-EAGAIN), never (-EPROTO)
  *
  * Dead or alive. The owner holds an flock on the file. Its forked children share that lock with the
- * descriptor they inherit and must leave it open: it is released by the kernel when the last process
- * of the job has ended. So a region that can be locked is stale: nobody writes to it any more, and it
- * stays for a look at what happened until shm_region_sweep() removes it. A program that a child executes
- * does not keep it (O_CLOEXEC).
+ * descriptor they inherit and must leave it open: it is released by the kernel when the last
+ * process of the job has ended. So a region that can be locked is stale: nobody writes to it any
+ * more, and it stays for a look at what happened until shm_region_sweep() removes it. A program
+ * that a child executes does not keep it (O_CLOEXEC).
  *
- * If the owner dies before `ready`, the file is stale and not ready: swept like the others. A creator
- * whose new file is swept before it could lock it notices and makes another.
+ * If the owner dies before `ready`, the file is stale and not ready: swept like the others. A
+ * creator whose new file is swept before it could lock it notices and makes another.
  *
- * Functions return 0 or -errno. `reason` (may be NULL) then holds a sentence for people: what, where,
- * and what to do.
+ * Functions return 0 or -errno. `reason` (may be NULL) then holds a sentence for people: what,
+ * where, and what to do.
  */
 #ifndef SHM_REGION_H
 #define SHM_REGION_H
@@ -43,7 +44,7 @@
 enum {
     SHM_REGION_JOB_BYTES = 64,
     SHM_REGION_PATH_BYTES = 512,
-    SHM_REGION_HEADER_BYTES = 384,
+    SHM_REGION_HEADER_BYTES = 256,
 };
 
 typedef struct {
@@ -62,7 +63,8 @@ struct shm_region_header {
     shm_offset root; /* where the owner's own structure begins */
     _Alignas(SHM_CACHELINE) _Atomic uint64_t ready; /* stored last: [region.ready] */
 };
-_Static_assert(sizeof(struct shm_region_header) <= SHM_REGION_HEADER_BYTES, "shared layout changed");
+_Static_assert(sizeof(struct shm_region_header) == SHM_REGION_HEADER_BYTES,
+               "shared layout changed");
 
 struct shm_region {
     char *base; /* NULL: a dry one, which only sums */
@@ -83,7 +85,8 @@ int shm_region_create(struct shm_region *region, const char *job, uint64_t size_
 /* Begins a region that only sums: carve from it, then create one of its carved_bytes. */
 void shm_region_dry(struct shm_region *region);
 
-/* Space for the owner, zeroed. align_bytes is a power of two up to a page. The region must have it. */
+/* Space for the owner, zeroed. align_bytes is a power of two up to a page. The region must have it.
+   */
 shm_offset shm_region_carve(struct shm_region *region, uint64_t size_bytes, uint64_t align_bytes);
 
 /* Everything is in place: others may attach. root: found again by shm_region_root(). */

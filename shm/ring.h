@@ -3,7 +3,8 @@
  *        consumer                                    producer
  *           |                                           |
  *           v head                                      v tail
- *     . . . [ frame ][ frame      ][ frame ][ frame   ] . . .       byte = position & (capacity - 1)
+ *     . . . [ frame ][ frame      ][ frame ][ frame   ] . . .       byte = position & (capacity -
+ * 1)
  *
  * Exactly one process writes and exactly one reads, fixed when the region is made. Both positions
  * count bytes, only grow, and are compared only by their difference. A frame begins with struct
@@ -11,9 +12,9 @@
  * memory to its end.
  *
  * The control words (struct shm_ring) lie in the region, where tools see them; the memory of the
- * frames lies apart and is mapped by its two processes only. What a side needs often is in a private
- * struct (shm_ring_writer, shm_ring_reader), where no peer can write it. The other side's position
- * is read once, checked, and then believed.
+ * frames lies apart and is mapped by its two processes only. What a side needs often is in a
+ * private struct (shm_ring_writer, shm_ring_reader), where no peer can write it. The other side's
+ * position is read once, checked, and then believed.
  *
  *     writer:  claim, write in place, claim, ... publish              all frames appear at once
  *     reader:  peek, read in place, advance, ... release              licence to overwrite

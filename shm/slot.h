@@ -10,12 +10,12 @@
  *               shm_slot_install_handlers(): all of them safe in a broken process
  *     dead:     shm_slot_report()                    by anyone who maps the memory
  *
- * One writer, the process; everything else reads. A reader sees a word whole, but words of different
- * moments; text may be half written while `words_size` is 0, never after. SIGKILL leaves no last words:
- * then operator, position and heartbeat are what is known.
+ * One writer, the process; everything else reads. A reader sees a word whole, but words of
+ * different moments; text may be half written while `words_size` is 0, never after. SIGKILL leaves
+ * no last words: then operator, position and heartbeat are what is known.
  *
- * Which slot is this process's own is remembered in one word of the process (shm_process_local()). A
- * child does not inherit it: a CHECK in a child that has no slot only prints.
+ * Which slot is this process's own is remembered in one word of the process (shm_process_local()).
+ * A child does not inherit it: a CHECK in a child that has no slot only prints.
  */
 #ifndef SHM_SLOT_H
 #define SHM_SLOT_H
@@ -66,7 +66,8 @@ void shm_slot_close(struct shm_slot *slot);
 /* This process's own, or NULL. */
 struct shm_slot *shm_slot_own(void);
 
-/* Alive: called at least once a step. cpu_ns: shm_clock_cpu_ns(), which the caller reads when it likes. */
+/* Alive: called at least once a step. cpu_ns: shm_clock_cpu_ns(), which the caller reads when it
+   likes. */
 static inline void shm_slot_beat(struct shm_slot *slot, uint64_t now_ns)
 {
     shm_store_own(&slot->heartbeat_ns, now_ns);
@@ -88,20 +89,21 @@ static inline void shm_slot_leave(struct shm_slot *slot)
 
 /* Last words: what went wrong, in a sentence. The last ones said count. slot may be NULL: then this
  * process's own, and nothing happens if there is none. */
-__attribute__((format(printf, 2, 3))) void shm_slot_say(struct shm_slot *slot, const char *format, ...);
+void shm_slot_say(struct shm_slot *slot, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 /* The same for broken processes and signal handlers: pieces of text, ended by NULL. */
 void shm_slot_say_pieces(struct shm_slot *slot, const char *const *pieces);
 
-/* Catches SIGSEGV, SIGBUS, SIGFPE, SIGILL and SIGABRT on a stack of its own, fills this process's slot
- * and dies by the same signal. Once in a process; children inherit it. 0 or -errno. */
+/* Catches SIGSEGV, SIGBUS, SIGFPE, SIGILL and SIGABRT on a stack of its own, fills this process's
+ * slot and dies by the same signal. Once in a process; children inherit it. 0 or -errno. */
 int shm_slot_install_handlers(void);
 
 /* Whether the process of the slot still runs: its pid exists and started when the slot says. */
 bool shm_slot_alive(const struct shm_slot *slot);
 
-/* For people: who, doing what, how it died, where. Names of functions are those of the calling process,
- * right for its forked children. */
+/* For people: who, doing what, how it died, where. Names of functions are those of the calling
+ * process, right for its forked children. */
 void shm_slot_report(const struct shm_slot *slot, FILE *out);
 
 #endif

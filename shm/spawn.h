@@ -5,28 +5,23 @@
  *
  *     shm_spawn() ---> running ---> ended (descriptor readable) ---> shm_process_reap() ---> gone
  *
- * A child dies with its parent: the kernel kills it when the thread that forked it ends, so spawn from
- * a thread that lives as long as the children shall. The pidfd is readable when the child has ended
- * (park on it), and names this child for ever, so that a signal never hits a recycled pid.
+ * A child dies with its parent: the kernel kills it when the thread that forked it ends, so spawn
+ * from a thread that lives as long as the children shall. The pidfd is readable when the child has
+ * ended (park on it), and names this child for ever, so that a signal never hits a recycled pid.
  * Children inherit everything else: signal handlers, descriptors, mappings.
  */
 #ifndef SHM_SPAWN_H
 #define SHM_SPAWN_H
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+
+#include "shm/ending.h"
 
 struct shm_process {
     pid_t pid; /* 0: none, or reaped */
     int pidfd; /* for poll; -1: none */
-};
-
-struct shm_ending {
-    int status;       /* what it passed to exit; -1 if a signal ended it */
-    int signal;       /* 0: it exited */
-    bool core_dumped;
 };
 
 /* Starts main(arg) in a child, which exits with status 0 when main returns, without running exit
@@ -45,13 +40,17 @@ void shm_process_kill(struct shm_process *process, int signal);
 /* Ends this process now: no exit handlers, no flushing. */
 _Noreturn void shm_process_exit(int status);
 
-/* "exited with status 3", "was killed by signal 11 (Segmentation fault)". */
-const char *shm_ending_text(const struct shm_ending *ending, char *text, size_t text_bytes);
+/* Ends this process and says why on standard error: abort(), or the end of the simulated run. */
+_Noreturn void shm_process_abort(const char *text);
 
 pid_t shm_process_self(void);
 
-/* A word of this process's own that starts as NULL, also in children: where shm/slot.c remembers the
- * slot. Safe in signal handlers. */
+/* When a process started, in ticks since boot; 0 if there is none. With its pid it names a process
+ * for ever, for those who are not its parent. */
+uint64_t shm_process_start_ticks(pid_t pid);
+
+/* A word of this process's own that starts as NULL, also in children: where shm/slot.c remembers
+ * the slot. Safe in signal handlers. */
 void **shm_process_local(void);
 
 #endif
