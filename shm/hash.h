@@ -17,4 +17,11 @@ static inline uint64_t shm_hash(const void *bytes, uint64_t size_bytes)
     return XXH3_64bits(bytes, size_bytes);
 }
 
+/* Which of `count` equal, contiguous ranges of the hash space a hash lies in: 0 .. count - 1. */
+static inline uint32_t shm_hash_range(uint64_t hash, uint64_t count)
+{
+    __extension__ typedef unsigned __int128 wide;
+    return (uint32_t)((wide)hash * count >> 64);
+}
+
 #endif

@@ -23,4 +23,18 @@ struct eng_batch {
     const uint32_t *key_sizes;
 };
 
+/* The rest of a batch, from a record on. */
+static inline struct eng_batch eng_batch_part(const struct eng_batch *batch, uint32_t from)
+{
+    struct eng_batch part = *batch;
+    part.count -= from;
+    part.records += from;
+    if (part.times_us) part.times_us += from;
+    if (part.rows) part.rows += from;
+    if (part.hashes) part.hashes += from;
+    if (part.keys) part.keys += from;
+    if (part.key_sizes) part.key_sizes += from;
+    return part;
+}
+
 #endif

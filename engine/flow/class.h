@@ -15,7 +15,8 @@
  *     waits     true: what was handed in is not done with, hand in nothing more (a sink that said
  *               PEN_AGAIN); NULL: never
  *     end       all inputs have ended: emit what is left. Before close
- *     close     once, after the user's close, also after a failure
+ *     flush     all is written: make it durable. After end, before the user's close
+ *     close     once, after the user's close. Neither is called when the job fails
  */
 #ifndef ENG_FLOW_CLASS_H
 #define ENG_FLOW_CLASS_H
@@ -34,6 +35,7 @@ struct eng_class {
     unsigned (*step)(pen_context *ctx);
     bool (*waits)(pen_context *ctx);
     void (*end)(pen_context *ctx);
+    void (*flush)(pen_context *ctx);
     void (*close)(pen_context *ctx);
 };
 

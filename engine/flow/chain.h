@@ -1,0 +1,64 @@
+/* engine/flow/chain.h: one subtask of a chain: inputs, a tree of operators, exchanges.
+ *
+ * A chain takes a batch from one of its inputs, hands it to its head, and what comes out at the end of
+ * the calls goes into its exchanges. It takes nothing while something it has sent is still in private
+ * memory (an overflowing exchange) or an operator waits; it never blocks. Inputs are a ring each, or
+ * the queue of a lane on the same worker.
+ *
+ * Watermarks and ends come in band. The chain's watermark is the smallest over its inputs; when all
+ * have ended the operators emit what is left, are closed, and the exchanges pass the end on.
+ */
+#ifndef ENG_FLOW_CHAIN_H
+#define ENG_FLOW_CHAIN_H
+
+#include "engine/flow/context.h"
+
+struct eng_worker;
+
+struct eng_input {
+    uint32_t port;
+    bool ended;
+    bool readable;         /* there may be something: a bell has rung, or it was not emptied */
+    bool keys_travel;      /* keys stand before the records */
+    struct eng_lane *lane; /* on the same worker; NULL: a ring */
+    struct shm_ring_reader reader;
+    char *pieces; /* a large frame being put together */
+    uint64_t pieces_bytes, pieces_room;
+};
+
+/* The arrays of the batch being read. One for each worker is enough: it is in use only while frames are
+ * gathered and the batch is handed down. */
+struct eng_gather {
+    const void *records[ENG_BATCH_RECORDS_MAX];
+    int64_t times_us[ENG_BATCH_RECORDS_MAX];
+    uint64_t hashes[ENG_BATCH_RECORDS_MAX];
+    uint8_t rows[ENG_BATCH_RECORDS_MAX];
+    const void *keys[ENG_BATCH_RECORDS_MAX];
+    uint32_t key_sizes[ENG_BATCH_RECORDS_MAX];
+};
+
+struct eng_chain {
+    struct eng_worker *worker;
+    uint32_t number, subtask;
+    pen_context **contexts; /* the head first; what a context emits goes to later ones only */
+    uint32_t context_count;
+    struct eng_input *inputs;
+    uint32_t input_count, inputs_open;
+    struct eng_watermark watermark;
+    struct eng_watermark_input *watermark_inputs;
+    struct eng_exchange **exchanges;
+    uint32_t exchange_count;
+    struct eng_gather gather;
+    bool is_source, ending, ended, blocked;
+};
+
+/* A turn: bounded, never blocks, returns how much it did. */
+unsigned eng_chain_step(struct eng_chain *chain);
+
+/* Moves overflow and publishes what was sent; true: something must be told to consumers. */
+bool eng_chain_flush(struct eng_chain *chain, uint64_t now_ns);
+
+/* True: there is input at hand that it could take. */
+bool eng_chain_has_work(const struct eng_chain *chain);
+
+#endif

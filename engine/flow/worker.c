@@ -1,0 +1,240 @@
+#include "engine/flow/worker.h"
+
+#include <stdlib.h>
+
+#include "shm/clock.h"
+#include "shm/counter.h"
+
+enum {
+    WORKER_SPIN_NS = 50 * 1000,          /* a park and its wake-up cost about as much */
+    WORKER_PARK_NS_MAX = 100 * 1000 * 1000, /* heartbeats go on */
+};
+
+void eng_worker_set_state(struct eng_worker *worker, enum eng_worker_state state)
+{
+    shm_store_own(&worker->slot->state, state);
+    shm_store_release(&worker->place->state, state); /* [worker.state] */
+}
+
+int64_t eng_worker_wall_us(struct eng_worker *worker)
+{
+    if (worker->wall_us == 0) worker->wall_us = shm_clock_wall_us();
+    return worker->wall_us;
+}
+
+void eng_worker_wake_at(struct eng_worker *worker, uint64_t ns)
+{
+    if (worker->wake_ns == 0 || ns < worker->wake_ns) worker->wake_ns = ns;
+}
+
+void eng_worker_wake_on(struct eng_worker *worker, int fd, short events)
+{
+    if (worker->fd_count == worker->fd_room) {
+        worker->fd_room = worker->fd_room ? 2 * worker->fd_room : 8;
+        worker->fds = realloc(worker->fds, worker->fd_room * sizeof *worker->fds);
+        CHECK(worker->fds != NULL);
+    }
+    worker->fds[worker->fd_count++] = (struct pollfd){.fd = fd, .events = events};
+}
+
+/* ---- A step ---------------------------------------------------------------------------------- */
+
+static _Atomic uint64_t *worker_ready_words(const struct eng_worker *worker)
+{
+    return eng_board_at(worker->board, worker->place->ready);
+}
+
+static void worker_take_bells(struct eng_worker *worker)
+{
+    _Atomic uint64_t *words = worker_ready_words(worker);
+
+    for (uint32_t word = 0; word < worker->place->ready_words; word++) {
+        if (shm_load_own(&words[word]) == 0) continue;
+        uint64_t bits = shm_take(&words[word]); /* pairs with [worker.ready] */
+        while (bits) {
+            uint32_t bell = word * 64 + (uint32_t)__builtin_ctzll(bits);
+            bits &= bits - 1;
+            CHECK(bell < worker->bell_count);
+            worker->bells[bell].input->readable = true;
+        }
+    }
+}
+
+/* Publishes what the chains have sent: all rings, one fence, then the bells. */
+static void worker_flush(struct eng_worker *worker, uint64_t now_ns)
+{
+    bool dirty = false;
+
+    for (uint32_t i = 0; i < worker->chain_count; i++)
+        dirty |= eng_chain_flush(worker->chains[i], now_ns);
+    if (!dirty) return;
+    shm_fence();
+    for (uint32_t i = 0; i < worker->chain_count; i++)
+        for (uint32_t e = 0; e < worker->chains[i]->exchange_count; e++)
+            eng_exchange_ring_bells(worker->chains[i]->exchanges[e]);
+}
+
+static bool worker_all_ended(const struct eng_worker *worker)
+{
+    for (uint32_t i = 0; i < worker->chain_count; i++) {
+        if (!worker->chains[i]->ended) return false;
+        for (uint32_t e = 0; e < worker->chains[i]->exchange_count; e++)
+            if (eng_exchange_is_blocked(worker->chains[i]->exchanges[e])) return false;
+    }
+    return true;
+}
+
+/* Where the time went, told by what the last step did: it worked, stood still for room, or had none. */
+static void worker_account(struct eng_worker *worker, unsigned work, uint64_t now_ns)
+{
+    struct eng_board_worker *place = worker->place;
+    uint64_t passed_ns = now_ns - worker->counted_ns;
+    bool blocked = false;
+
+    worker->counted_ns = now_ns;
+    for (uint32_t i = 0; i < worker->chain_count; i++)
+        blocked |= worker->chains[i]->blocked;
+    if (work > 0)
+        shm_counter_add(&place->busy_ns, passed_ns);
+    else if (blocked)
+        shm_counter_add(&place->blocked_ns, passed_ns);
+    else
+        shm_counter_add(&place->idle_ns, passed_ns);
+}
+
+static uint64_t worker_memory_bytes(const struct eng_worker *worker)
+{
+    uint64_t bytes = eng_arena_bytes(worker->arena);
+    for (uint32_t i = 0; i < worker->chain_count; i++)
+        for (uint32_t e = 0; e < worker->chains[i]->exchange_count; e++)
+            bytes += eng_exchange_queue_bytes(worker->chains[i]->exchanges[e]);
+    return bytes;
+}
+
+unsigned eng_worker_step(struct eng_worker *worker)
+{
+    struct eng_board_worker *place = worker->place;
+    unsigned work = 0;
+
+    worker->now_ns = shm_clock_ns();
+    worker->wall_us = 0;
+    worker->wake_ns = 0;
+    worker->fd_count = 0;
+    shm_slot_beat(worker->slot, worker->now_ns);
+    worker->command = shm_load_acquire(&worker->board->command); /* pairs with [board.command] */
+    worker_take_bells(worker);
+    for (uint32_t i = 0; i < worker->chain_count; i++)
+        work += eng_chain_step(worker->chains[i]);
+    worker_flush(worker, worker->now_ns);
+    shm_counter_add(&place->steps, 1);
+    if (work == 0) shm_counter_add(&place->steps_idle, 1);
+    if ((shm_load_own(&place->steps) & 255) == 0)
+        shm_store_own(&place->memory_bytes, worker_memory_bytes(worker));
+    worker_account(worker, work, worker->now_ns);
+    if (worker->failed) {
+        eng_worker_set_state(worker, ENG_WORKER_FAILED);
+    } else if (!worker->ended && worker_all_ended(worker)) {
+        worker->ended = true;
+        shm_store_own(&place->memory_bytes, worker_memory_bytes(worker));
+        shm_store_own(&worker->slot->cpu_ns, shm_clock_cpu_ns());
+        eng_worker_set_state(worker, ENG_WORKER_ENDED);
+    }
+    return work;
+}
+
+/* ---- Idling ---------------------------------------------------------------------------------- */
+
+static bool worker_has_work(void *arg)
+{
+    struct eng_worker *worker = arg;
+    _Atomic uint64_t *words = worker_ready_words(worker);
+
+    for (uint32_t word = 0; word < worker->place->ready_words; word++)
+        if (shm_load_acquire(&words[word]) != 0) return true; /* pairs with [worker.ready] */
+    if (shm_load_acquire(&worker->board->command) != worker->command) return true;
+    for (uint32_t i = 0; i < worker->chain_count; i++)
+        if (eng_chain_has_work(worker->chains[i])) return true;
+    return false;
+}
+
+void eng_worker_park(struct eng_worker *worker)
+{
+    uint64_t now_ns = shm_clock_ns();
+    uint64_t deadline_ns = now_ns + WORKER_PARK_NS_MAX;
+    bool blocked = false;
+
+    /* Watermarks that were held back for their pace go now. */
+    worker_flush(worker, UINT64_MAX / 2);
+    for (uint32_t i = 0; i < worker->chain_count; i++)
+        blocked |= worker->chains[i]->blocked;
+    if (blocked) deadline_ns = now_ns + 50 * 1000; /* nobody rings when a ring has room again */
+    if (worker->wake_ns != 0 && worker->wake_ns < deadline_ns) deadline_ns = worker->wake_ns;
+    if (deadline_ns <= now_ns) return;
+    shm_counter_add(&worker->place->parks, 1);
+    if (worker->fd_count > 0 && !worker->ended)
+        shm_park_poll(&worker->place->doorbell, deadline_ns, worker_has_work, worker, worker->fds,
+                      worker->fd_count);
+    else
+        shm_park(&worker->place->doorbell, deadline_ns, worker_has_work, worker);
+}
+
+static void worker_idle(struct eng_worker *worker)
+{
+    uint64_t now_ns = worker->now_ns;
+
+    if (worker->idle_since_ns == 0) worker->idle_since_ns = now_ns;
+    if (worker->settings.spin && !worker->ended && worker->fd_count == 0 &&
+        now_ns - worker->idle_since_ns < WORKER_SPIN_NS)
+        return;
+    /* A source that wants to be called within the time of a wake-up is waited for awake. */
+    if (worker->settings.spin && worker->wake_ns != 0 && worker->wake_ns < now_ns + WORKER_SPIN_NS)
+        return;
+    shm_store_own(&worker->slot->cpu_ns, shm_clock_cpu_ns());
+    eng_worker_park(worker);
+}
+
+bool eng_worker_is_done(const struct eng_worker *worker)
+{
+    return worker->failed || worker->ended;
+}
+
+void eng_worker_start(struct eng_worker *worker)
+{
+    worker->counted_ns = shm_clock_ns();
+    eng_worker_set_state(worker, ENG_WORKER_RUNNING);
+}
+
+static bool worker_hears_command(void *arg)
+{
+    struct eng_worker *worker = arg;
+    return shm_load_acquire(&worker->board->command) != worker->command;
+}
+
+static void worker_wait_for_command(struct eng_worker *worker)
+{
+    worker->command = shm_load_acquire(&worker->board->command); /* pairs with [board.command] */
+    shm_slot_beat(worker->slot, shm_clock_ns());
+}
+
+void eng_worker_run(struct eng_worker *worker)
+{
+    eng_worker_set_state(worker, ENG_WORKER_OPENED);
+    worker_wait_for_command(worker);
+    while (worker->command < ENG_COMMAND_RUN) {
+        shm_park(&worker->place->doorbell, shm_clock_ns() + WORKER_PARK_NS_MAX, worker_hears_command,
+                 worker);
+        worker_wait_for_command(worker);
+    }
+    eng_worker_start(worker);
+    while (!worker->failed && !worker->ended && worker->command < ENG_COMMAND_EXIT) {
+        if (eng_worker_step(worker) > 0)
+            worker->idle_since_ns = 0;
+        else
+            worker_idle(worker);
+    }
+    while (worker->command < ENG_COMMAND_EXIT) {
+        shm_park(&worker->place->doorbell, shm_clock_ns() + WORKER_PARK_NS_MAX, worker_hears_command,
+                 worker);
+        worker_wait_for_command(worker);
+    }
+}

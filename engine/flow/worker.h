@@ -1,0 +1,77 @@
+/* engine/flow/worker.h: one worker: chains, a bounded step, and how it idles.
+ *
+ * A step looks at the job's command, takes the bells that have rung, runs each chain for a few batches,
+ * the ones furthest downstream first, and publishes what they sent. It never blocks. eng_worker_run is
+ * the loop around it: it steps while there is work, spins for a little, then parks until a bell rings,
+ * a descriptor is ready or a source wants to be called.
+ *
+ *     opened by the assembler (engine/control/assemble.h), in the worker's own process
+ *     state STARTING -> OPENED -> RUNNING -> ENDED or FAILED, see engine/flow/board.h
+ *
+ * If it dies anywhere, nothing is repaired: the job's other workers are ended too.
+ */
+#ifndef ENG_FLOW_WORKER_H
+#define ENG_FLOW_WORKER_H
+
+#include <poll.h>
+
+#include "engine/flow/chain.h"
+#include "engine/state/arena.h"
+
+struct eng_worker_settings {
+    enum pen_on_bad_record on_bad_record;
+    const char *dead_letters; /* directory; NULL: none */
+    uint64_t rejects_max;
+    const char *run; /* what pen_run returns */
+    bool spin;       /* has a core to itself: worth spinning before it parks */
+};
+
+/* Which input a bell belongs to. */
+struct eng_worker_bell {
+    struct eng_input *input;
+};
+
+struct eng_worker {
+    uint32_t number;
+    struct eng_board *board;
+    struct eng_board_worker *place; /* its block of the board */
+    struct shm_slot *slot;
+    struct eng_worker_settings settings;
+    struct eng_arena *arena; /* keyed state */
+
+    struct eng_chain **chains; /* downstream first */
+    uint32_t chain_count;
+    struct eng_worker_bell *bells; /* by ready bit */
+    uint32_t bell_count;
+
+    uint64_t now_ns;    /* of this step */
+    int64_t wall_us;    /* of this step; 0: not read yet */
+    uint64_t wake_ns;   /* the earliest that a source wishes to be called; 0: no wish */
+    uint64_t command;   /* the newest seen */
+    bool failed, ended;
+    struct pollfd *fds; /* descriptors that sources and sinks wait for, while parked */
+    uint32_t fd_count, fd_room;
+    int dead_letter_fd; /* -1: not open yet */
+    uint64_t rejected;
+    uint64_t idle_since_ns, counted_ns; /* for the times on the board */
+};
+
+/* One turn. Returns how much it did. */
+unsigned eng_worker_step(struct eng_worker *worker);
+
+/* Waits for RUN, works until all chains have ended, waits for EXIT. */
+void eng_worker_run(struct eng_worker *worker);
+
+/* The same in pieces, for a harness that has its own loop. */
+void eng_worker_start(struct eng_worker *worker);  /* OPENED -> RUNNING */
+bool eng_worker_is_done(const struct eng_worker *worker);
+void eng_worker_park(struct eng_worker *worker);   /* sleeps until there may be work */
+
+/* For sources and sinks, within a step: call again at this time, or when fd is ready. */
+void eng_worker_wake_at(struct eng_worker *worker, uint64_t ns);
+void eng_worker_wake_on(struct eng_worker *worker, int fd, short events);
+
+int64_t eng_worker_wall_us(struct eng_worker *worker);
+void eng_worker_set_state(struct eng_worker *worker, enum eng_worker_state state);
+
+#endif
