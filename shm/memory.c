@@ -10,7 +10,7 @@
 
 #include "shm/check.h"
 
-/* What the machine could give without swapping; UINT64_MAX if it does not say. The limits of a cgroup
+/* What the machine could give without swapping; UINT64_MAX if it does not say. Limits of a cgroup
  * are not looked at. */
 static uint64_t memory_available_bytes(void)
 {

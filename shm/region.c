@@ -75,7 +75,7 @@ static int region_open_directory(const char *path, char *reason, size_t reason_b
                    path, stat.st_uid, geteuid());
     } else if ((stat.st_mode & 077) != 0) {
         region_say(reason, reason_bytes,
-                   "%s is open to others (mode %04o), who could read there what jobs hold in memory. "
+                   "%s is open to others (mode %04o), who could read what jobs hold in memory. "
                    "Run: chmod 700 %s",
                    path, stat.st_mode & 07777, path);
     } else {
