@@ -52,6 +52,11 @@ struct eng_arena;
 int eng_arena_open(struct eng_arena **arena, uint64_t range_bytes, uint64_t budget_bytes);
 void eng_arena_close(struct eng_arena *arena); /* everything in it is gone; accepts NULL */
 
+/* The first address of the range. A block is named by its distance from here in units of
+ * ENG_BLOCK_BYTES_MIN, which fits 32 bits. The first ENG_BLOCK_BYTES_MAX bytes are never given out
+ * and read as zero: unit 0 means none, and looks like an empty segment. */
+char *eng_arena_base(const struct eng_arena *arena);
+
 /* A block of a power of two from ENG_BLOCK_BYTES_MIN to _MAX, aligned to its size, not zeroed. NULL:
  * the budget or the range is exhausted. */
 void *eng_arena_block(struct eng_arena *arena, uint32_t size_bytes);
@@ -82,6 +87,10 @@ void eng_arena_set_epoch(struct eng_arena *arena, uint64_t epoch);
  * an image of another kind). What was given out before stays readable, and as it is, to the image.
  * epoch is above the current one. */
 void eng_arena_freeze(struct eng_arena *arena, uint64_t epoch);
+
+/* The epoch of the last freeze while images live, else 0: blocks last written before it belong to an
+ * image too. */
+uint64_t eng_arena_frozen(const struct eng_arena *arena);
 
 /* No image of a cut below `oldest` lives any more; UINT64_MAX when none lives at all. Gives back at
  * most runs_max runs' worth of retired blocks; true when there is nothing left to do, else call it

@@ -1,0 +1,460 @@
+#include "engine/state/table.h"
+
+#include <errno.h>
+
+#include "engine/state/table_inside.h"
+
+_Static_assert((int)ENG_TABLE_ENTRY_BYTES_MAX == (int)ENG_SEGMENT_BODY_BYTES_MAX, "one limit");
+
+enum {
+    TABLE_AHEAD = 32, /* keys between the prefetch of a block and the look into it */
+    TABLE_BODY_AHEAD = 16, /* wide tables: between the prefetch of a body and the look into it */
+};
+
+/* How a key becomes a word; a constant in each copy of the loops below. */
+enum table_kind { TABLE_NARROW_8, TABLE_NARROW, TABLE_WIDE };
+
+/* ---- Open and close -------------------------------------------------------------------------- */
+
+int eng_table_open(struct eng_table **result, struct eng_arena *arena,
+                   const struct eng_table_spec *spec)
+{
+    CHECK(arena != NULL);
+    CHECK(spec->name != NULL);
+    uint64_t last = spec->hash_first == 0 && spec->hash_last == 0 ? UINT64_MAX : spec->hash_last;
+    if (spec->hash_first > last) return -EINVAL;
+    struct eng_segment_layout layout;
+    int status = eng_segment_layout_init(&layout, spec->key_bytes, spec->value_bytes,
+                                         spec->value_align, spec->hash_is_stored);
+    if (status < 0) return status;
+    struct eng_table *table = eng_arena_block(arena, ENG_BLOCK_BYTES_MIN);
+    if (table == NULL) return -ENOMEM;
+
+    *table = (struct eng_table){
+        .base = eng_arena_base(arena),
+        .layout = layout,
+        .arena = arena,
+        .bytes = ENG_BLOCK_BYTES_MIN,
+        .hash_first = spec->hash_first,
+        .hash_last = last,
+    };
+    for (uint32_t i = 0; i < ENG_TABLE_NAME_BYTES_MAX && spec->name[i] != '\0'; i++)
+        table->name[i] = spec->name[i];
+    eng_table_start_directory(table);
+    *result = table;
+    return 0;
+}
+
+/* Gives back the blob of a key of variable size, if it has one. */
+static void table_free_key(struct eng_table *table, const struct eng_segment *segment,
+                           uint32_t slot)
+{
+    if (table->layout.key_bytes != 0) return;
+    const struct eng_segment_text *text =
+        (const struct eng_segment_text *)(void *)eng_segment_body(&table->layout, segment, slot);
+    if (text->size_bytes <= ENG_SEGMENT_TEXT_INLINE_BYTES) return;
+    table->bytes -= eng_arena_blob_bytes(text->size_bytes);
+    eng_arena_blob_free(table->arena, text->blob, text->size_bytes);
+}
+
+static void table_free_keys(struct eng_table *table)
+{
+    for (uint64_t i = 0, first, last; i < table->directory_count; i = last + 1) {
+        last = i;
+        uint32_t unit = table->directory[i].segment;
+        if (unit == 0) continue;
+        eng_table_run(table, i, eng_table_segment(table, unit)->depth, &first, &last);
+        for (; unit != 0; unit = eng_table_segment(table, unit)->next) {
+            struct eng_segment *segment = eng_table_segment(table, unit);
+            for (uint32_t slot = 0; slot < eng_segment_slots(&table->layout); slot++)
+                if (eng_segment_occupied(&table->layout, segment, slot))
+                    table_free_key(table, segment, slot);
+        }
+    }
+}
+
+void eng_table_close(struct eng_table *table)
+{
+    if (table == NULL) return;
+    if (table->layout.key_bytes == 0) table_free_keys(table);
+    eng_table_drop_all(table);
+    CHECK(table->bytes == ENG_BLOCK_BYTES_MIN);
+    eng_arena_block_free(table->arena, table, ENG_BLOCK_BYTES_MIN);
+}
+
+/* ---- One key --------------------------------------------------------------------------------- */
+
+static struct eng_segment_key table_key(const struct eng_table *table, uint64_t hash,
+                                        const void *bytes, uint32_t size_bytes)
+{
+    const struct eng_segment_layout *layout = &table->layout;
+    struct eng_segment_key key = {.hash = hash, .bytes = bytes, .size_bytes = size_bytes};
+    if (layout->narrow) {
+        key.word = eng_segment_narrow_word(bytes, layout->key_bytes);
+    } else {
+        key.word = key.hash = eng_segment_wide_word(hash);
+    }
+    if (layout->key_bytes != 0) key.size_bytes = layout->key_bytes;
+    return key;
+}
+
+/* The value of a key, or NULL. */
+static void *table_find_one(const struct eng_table *table, const struct eng_segment_key *key)
+{
+    uint32_t unit = table->directory[eng_table_index(table, key->hash)].segment;
+    while (unit != 0) {
+        const struct eng_segment *segment = eng_table_segment(table, unit);
+        int32_t slot = eng_segment_seek(&table->layout, segment, key);
+        if (slot >= 0) return eng_segment_value(&table->layout, segment, (uint32_t)slot);
+        unit = segment->next;
+    }
+    return NULL;
+}
+
+/* Makes what the body of a key of variable size begins with. False: the arena refused. */
+static bool table_make_text(struct eng_table *table, const struct eng_segment_key *key,
+                            struct eng_segment_text *text)
+{
+    *text = (struct eng_segment_text){.size_bytes = key->size_bytes};
+    if (key->size_bytes == 0) return true;
+    if (key->size_bytes <= ENG_SEGMENT_TEXT_INLINE_BYTES) {
+        memcpy((char *)text + offsetof(struct eng_segment_text, prefix), key->bytes,
+               key->size_bytes);
+        return true;
+    }
+    char *blob = eng_arena_blob(table->arena, key->size_bytes);
+    if (blob == NULL) return false;
+    memcpy(blob, key->bytes, key->size_bytes);
+    memcpy(text->prefix, key->bytes, sizeof text->prefix);
+    text->blob = blob;
+    table->bytes += eng_arena_blob_bytes(key->size_bytes);
+    return true;
+}
+
+/* A segment of the chain that has room, or NULL. */
+static struct eng_segment *table_roomy(const struct eng_table *table, uint32_t unit)
+{
+    while (unit != 0) {
+        struct eng_segment *segment = eng_table_segment(table, unit);
+        if (segment->count < table->layout.limit) return segment;
+        unit = segment->next;
+    }
+    return NULL;
+}
+
+/* Puts in a key that is not there. NULL: the arena refused, and nothing changed but, perhaps, which
+ * segment an entry is in. */
+static void *table_insert_one(struct eng_table *table, const struct eng_segment_key *key)
+{
+    if (!table->layout.hash_is_stored)
+        CHECK(key->hash == eng_segment_wide_word(shm_hash(key->bytes, key->size_bytes)));
+    struct eng_segment *segment;
+    for (;;) {
+        uint64_t index = eng_table_index(table, key->hash);
+        if (table->directory[index].segment == 0 && !eng_table_create_segment(table, index))
+            return NULL;
+        CHECK(table->directory[index].epoch == eng_arena_epoch(table->arena)); /* [T3] */
+        segment = table_roomy(table, table->directory[index].segment);
+        if (segment != NULL) break;
+        if (!eng_table_grow(table, key->hash)) return NULL;
+    }
+    struct eng_segment_text text, *text_used = NULL;
+    if (table->layout.key_bytes == 0) {
+        if (!table_make_text(table, key, &text)) return NULL;
+        text_used = &text;
+    }
+    void *value = eng_segment_insert(&table->layout, segment, key, text_used);
+    table->count++;
+    return value;
+}
+
+bool eng_table_remove(struct eng_table *table, uint64_t hash, const void *bytes,
+                      uint32_t key_bytes)
+{
+    struct eng_segment_key key = table_key(table, hash, bytes, key_bytes);
+    if (table_find_one(table, &key) == NULL) return false;
+    uint64_t index = eng_table_index(table, key.hash);
+    if (table->directory[index].epoch != eng_arena_epoch(table->arena))
+        eng_table_writable(table, index);
+
+    struct eng_segment *segment = eng_table_segment(table, table->directory[index].segment);
+    int32_t slot;
+    while ((slot = eng_segment_seek(&table->layout, segment, &key)) < 0) {
+        CHECK(segment->next != 0); /* it was found above */
+        segment = eng_table_segment(table, segment->next);
+    }
+    table_free_key(table, segment, (uint32_t)slot);
+    eng_segment_remove(&table->layout, segment, (uint32_t)slot);
+    CHECK(table->count > 0);
+    table->count--;
+    if (segment->count == 0) eng_table_drop_segment(table, index, segment);
+    return true;
+}
+
+/* ---- Batches --------------------------------------------------------------------------------- */
+
+struct table_batch {
+    uint32_t count;
+    const uint64_t *hashes;
+    const void *const *keys;
+    const uint32_t *key_sizes;
+    void **values;
+    uint64_t inserted[ENG_TABLE_BATCH_MAX / 64]; /* a bit for each key that was new */
+};
+
+static struct eng_segment_key table_batch_key(const struct eng_table *table,
+                                              const struct table_batch *batch, uint32_t i)
+{
+    return table_key(table, batch->hashes[i], batch->keys[i],
+                     batch->key_sizes == NULL ? 0 : batch->key_sizes[i]);
+}
+
+/* What the loops need of the table, in registers rather than behind a pointer. */
+struct table_view {
+    const struct eng_table_entry *directory;
+    uint64_t directory_count, directory_first;
+    char *base;
+    uint32_t shift, epoch, blocks, block_bytes, body_bytes;
+};
+
+static inline __attribute__((always_inline)) struct table_view
+table_look(const struct eng_table *table)
+{
+    return (struct table_view){
+        .directory = table->directory,
+        .directory_count = table->directory_count,
+        .directory_first = table->directory_first,
+        .base = table->base,
+        .shift = 64 - table->depth,
+        .epoch = (uint32_t)eng_arena_epoch(table->arena),
+        .blocks = table->layout.blocks,
+        .block_bytes = table->layout.block_bytes,
+        .body_bytes = table->layout.body_bytes,
+    };
+}
+
+/* The home block of a hash, prefetched; `writes` is NULL for reading. Where there is no segment it
+ * lies in the arena's unit 0, which reads as empty. */
+static inline __attribute__((always_inline)) const char *
+table_home(const struct table_view *view, struct eng_table *writes, uint64_t hash)
+{
+    uint64_t index = (hash >> view->shift) - view->directory_first;
+    CHECK(index < view->directory_count);
+    struct eng_table_entry entry = view->directory[index];
+    if (writes != NULL && __builtin_expect(entry.epoch != view->epoch, 0)) {
+        eng_table_writable(writes, index);
+        entry = view->directory[index];
+    }
+    const char *block = view->base + (uint64_t)entry.segment * ENG_BLOCK_BYTES_MIN +
+                        ENG_SEGMENT_HEADER_BYTES +
+                        (uint64_t)eng_segment_home(hash, view->blocks) * view->block_bytes;
+    __builtin_prefetch(block, 1);
+    return block;
+}
+
+static inline __attribute__((always_inline)) uint64_t
+table_word(const struct eng_table *table, enum table_kind kind, uint64_t hash, const void *key)
+{
+    if (kind == TABLE_WIDE) return eng_segment_wide_word(hash);
+    return eng_segment_narrow_word(key, kind == TABLE_NARROW_8 ? 8 : table->layout.key_bytes);
+}
+
+/* The value if the key is in its home block, else NULL: then the slow way decides. */
+static inline __attribute__((always_inline)) void *
+table_probe(const struct eng_table *table, const struct table_view *view, enum table_kind kind,
+            const struct table_batch *batch, uint32_t i, const char *block)
+{
+    uint64_t word = table_word(table, kind, batch->hashes[i], batch->keys[i]);
+    if (kind != TABLE_WIDE && __builtin_expect(word == 0, 0)) return NULL;
+    uint32_t hits = eng_segment_match(block, word);
+    if (__builtin_expect(hits == 0, 0)) return NULL;
+    char *body = (char *)block + ENG_SEGMENT_WORDS_BYTES +
+                 (uint64_t)((uint32_t)__builtin_ctz(hits) / 2) * view->body_bytes;
+    if (kind == TABLE_WIDE) {
+        uint32_t size_bytes = batch->key_sizes == NULL ? 0 : batch->key_sizes[i];
+        if (!eng_segment_is_key(&table->layout, body, batch->keys[i], size_bytes)) return NULL;
+        body += table->layout.value_offset;
+    }
+    if (kind != TABLE_NARROW_8 || view->block_bytes > 64) __builtin_prefetch(body, 1);
+    return body;
+}
+
+/* Looks up again what growth has moved: keys before i whose value lay where entries were taken
+ * from, all of them if that was more than one place. */
+static void table_find_moved(struct eng_table *table, struct table_batch *batch, uint32_t i)
+{
+    for (uint32_t j = 0; j < i; j++) {
+        uint64_t offset = (uint64_t)((char *)batch->values[j] - table->moved_from);
+        if (table->moves == 1 && offset >= table->moved_from_bytes) continue;
+        struct eng_segment_key key = table_batch_key(table, batch, j);
+        batch->values[j] = table_find_one(table, &key);
+        CHECK(batch->values[j] != NULL);
+    }
+    table->moves = 0;
+}
+
+/* The slow way for key i: displaced, in overflow, or new. False: the arena refused. */
+static __attribute__((noinline)) bool table_upsert_slow(struct eng_table *table,
+                                                        struct table_batch *batch, uint32_t i)
+{
+    struct eng_segment_key key = table_batch_key(table, batch, i);
+    batch->values[i] = table_find_one(table, &key);
+    if (batch->values[i] != NULL) return true;
+    batch->values[i] = table_insert_one(table, &key);
+    if (batch->values[i] == NULL) return false;
+    batch->inserted[i / 64] |= (uint64_t)1 << i % 64;
+    return true;
+}
+
+static inline __attribute__((always_inline)) bool
+table_upsert_run(struct eng_table *table, enum table_kind kind, struct table_batch *batch)
+{
+    const char *homes[TABLE_AHEAD];
+    struct table_view view = table_look(table);
+    uint32_t count = batch->count, started = count < TABLE_AHEAD ? count : TABLE_AHEAD;
+    for (uint32_t i = 0; i < started; i++)
+        homes[i] = table_home(&view, table, batch->hashes[i]);
+
+    for (uint32_t i = 0; i < count; i++) {
+        const char *home = homes[i % TABLE_AHEAD];
+        if (i + TABLE_AHEAD < count)
+            homes[i % TABLE_AHEAD] = table_home(&view, table, batch->hashes[i + TABLE_AHEAD]);
+        if (kind == TABLE_WIDE && i + TABLE_BODY_AHEAD < count) {
+            uint32_t j = i + TABLE_BODY_AHEAD;
+            const char *block = homes[j % TABLE_AHEAD];
+            uint32_t hits = eng_segment_match(block, eng_segment_wide_word(batch->hashes[j]));
+            uint32_t index = hits == 0 ? 0 : (uint32_t)__builtin_ctz(hits) / 2;
+            __builtin_prefetch(block + ENG_SEGMENT_WORDS_BYTES + index * view.body_bytes, 1);
+        }
+        void *value = table_probe(table, &view, kind, batch, i, home);
+        if (__builtin_expect(value != NULL, 1)) {
+            batch->values[i] = value;
+            continue;
+        }
+        if (!table_upsert_slow(table, batch, i)) return false;
+        if (table->moves == 0) continue;
+        table_find_moved(table, batch, i);
+        view = table_look(table);
+        for (uint32_t j = i + 1; j < count && j <= i + TABLE_AHEAD; j++)
+            homes[j % TABLE_AHEAD] = table_home(&view, table, batch->hashes[j]);
+    }
+    return true;
+}
+
+/* The arena refused in the middle of a batch: takes out what the batch put in. */
+static void table_undo(struct eng_table *table, const struct table_batch *batch)
+{
+    for (uint32_t i = 0; i < batch->count; i++) {
+        if ((batch->inserted[i / 64] >> i % 64 & 1) == 0) continue;
+        bool removed = eng_table_remove(table, batch->hashes[i], batch->keys[i],
+                                        batch->key_sizes == NULL ? 0 : batch->key_sizes[i]);
+        CHECK(removed);
+    }
+}
+
+bool eng_table_upsert(struct eng_table *table, uint32_t count, const uint64_t *hashes,
+                      const void *const *keys, const uint32_t *key_sizes, void **values)
+{
+    CHECK(count <= ENG_TABLE_BATCH_MAX);
+    CHECK(table->layout.key_bytes != 0 || key_sizes != NULL || count == 0);
+    struct table_batch batch = {count, hashes, keys, key_sizes, values, {0}};
+    table->moves = 0;
+    bool done;
+    if (!table->layout.narrow) done = table_upsert_run(table, TABLE_WIDE, &batch);
+    else if (table->layout.key_bytes == 8) done = table_upsert_run(table, TABLE_NARROW_8, &batch);
+    else done = table_upsert_run(table, TABLE_NARROW, &batch);
+    if (!done) table_undo(table, &batch);
+    return done;
+}
+
+static inline __attribute__((always_inline)) void
+table_find_run(const struct eng_table *table, enum table_kind kind, const struct table_batch *batch)
+{
+    const char *homes[TABLE_AHEAD];
+    struct table_view view = table_look(table);
+    uint32_t count = batch->count, started = count < TABLE_AHEAD ? count : TABLE_AHEAD;
+    for (uint32_t i = 0; i < started; i++)
+        homes[i] = table_home(&view, NULL, batch->hashes[i]);
+
+    for (uint32_t i = 0; i < count; i++) {
+        const char *home = homes[i % TABLE_AHEAD];
+        if (i + TABLE_AHEAD < count)
+            homes[i % TABLE_AHEAD] = table_home(&view, NULL, batch->hashes[i + TABLE_AHEAD]);
+        void *value = table_probe(table, &view, kind, batch, i, home);
+        if (__builtin_expect(value == NULL, 0)) {
+            struct eng_segment_key key = table_batch_key(table, batch, i);
+            value = table_find_one(table, &key);
+        }
+        batch->values[i] = value;
+    }
+}
+
+void eng_table_find(const struct eng_table *table, uint32_t count, const uint64_t *hashes,
+                    const void *const *keys, const uint32_t *key_sizes, void **values)
+{
+    CHECK(count <= ENG_TABLE_BATCH_MAX);
+    CHECK(table->layout.key_bytes != 0 || key_sizes != NULL || count == 0);
+    const struct table_batch batch = {count, hashes, keys, key_sizes, values, {0}};
+    if (!table->layout.narrow) table_find_run(table, TABLE_WIDE, &batch);
+    else if (table->layout.key_bytes == 8) table_find_run(table, TABLE_NARROW_8, &batch);
+    else table_find_run(table, TABLE_NARROW, &batch);
+}
+
+void eng_table_find_writable(struct eng_table *table, uint32_t count, const uint64_t *hashes,
+                             const void *const *keys, const uint32_t *key_sizes, void **values)
+{
+    uint64_t epoch = eng_arena_epoch(table->arena);
+    bool moved = false;
+    eng_table_find(table, count, hashes, keys, key_sizes, values);
+    for (uint32_t i = 0; i < count; i++) {
+        if (values[i] == NULL) continue;
+        uint64_t index = eng_table_index(table, hashes[i]);
+        if (table->directory[index].epoch == epoch) continue;
+        eng_table_writable(table, index);
+        moved = true;
+    }
+    if (moved) eng_table_find(table, count, hashes, keys, key_sizes, values);
+}
+
+/* ---- Facts ----------------------------------------------------------------------------------- */
+
+uint64_t eng_table_count(const struct eng_table *table)
+{
+    return table->count;
+}
+
+uint64_t eng_table_bytes(const struct eng_table *table)
+{
+    return table->bytes;
+}
+
+const char *eng_table_name(const struct eng_table *table)
+{
+    return table->name;
+}
+
+struct eng_arena *eng_table_arena(const struct eng_table *table)
+{
+    return table->arena;
+}
+
+uint32_t eng_table_key_bytes(const struct eng_table *table)
+{
+    return table->layout.key_bytes;
+}
+
+uint32_t eng_table_value_bytes(const struct eng_table *table)
+{
+    return table->layout.value_bytes;
+}
+
+void eng_table_set_epoch(struct eng_table *table, uint64_t epoch)
+{
+    eng_arena_set_epoch(table->arena, epoch);
+}
+
+void eng_table_statistics(const struct eng_table *table, struct eng_table_statistics *statistics)
+{
+    *statistics = table->statistics;
+    statistics->directory_entries = table->directory_count;
+}
