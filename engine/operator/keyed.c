@@ -1,0 +1,77 @@
+#include "engine/operator/keyed.h"
+
+#include <string.h>
+
+#include "engine/flow/worker.h"
+
+/* The first hash of the range of subtask i of n: the smallest one with shm_hash_range(hash, n) == i. */
+static uint64_t keyed_range_first(uint64_t i, uint64_t n)
+{
+    __extension__ typedef unsigned __int128 wide;
+    return (uint64_t)((((wide)i << 64) + n - 1) / n);
+}
+
+void eng_keyed_open(pen_context *ctx, struct eng_keyed *keyed, uint32_t value_bytes)
+{
+    const struct eng_key *key = ctx->node->ports[0].key;
+
+    CHECK(key != NULL);
+    keyed->key = key;
+    struct eng_table_spec spec = {
+        .name = ctx->node->id,
+        .key_bytes = key->has_text ? 0 : key->size_bytes,
+        .value_bytes = value_bytes,
+    };
+    if (ctx->parallelism > 1) {
+        spec.hash_first = keyed_range_first(ctx->subtask, ctx->parallelism);
+        spec.hash_last = ctx->subtask + 1 == ctx->parallelism
+                             ? UINT64_MAX
+                             : keyed_range_first(ctx->subtask + 1, ctx->parallelism) - 1;
+    }
+    int result = eng_table_open(&keyed->table, ctx->worker->arena, &spec);
+    if (result < 0)
+        eng_context_fail(ctx, "cannot open its state of %u + %u bytes a key: %s", spec.key_bytes,
+                         value_bytes, strerror(-result));
+}
+
+void eng_keyed_close(struct eng_keyed *keyed)
+{
+    eng_table_close(keyed->table);
+    keyed->table = NULL;
+    eng_key_scratch_close(&keyed->scratch);
+}
+
+bool eng_keyed_find(pen_context *ctx, struct eng_keyed *keyed, const struct eng_batch *batch)
+{
+    bool fixed = !keyed->key->has_text && keyed->key->size_bytes > 0;
+
+    CHECK(batch->hashes != NULL); /* an exchange by key lies before */
+    if (batch->keys) {
+        memcpy(keyed->images, batch->keys, batch->count * sizeof *keyed->images);
+        memcpy(keyed->sizes, batch->key_sizes, batch->count * sizeof *keyed->sizes);
+    } else {
+        eng_key_images(keyed->key, batch->records, batch->count, &keyed->scratch, keyed->images,
+                       keyed->sizes);
+    }
+    ctx->key_images = keyed->images;
+    if (eng_table_upsert(keyed->table, batch->count, batch->hashes, keyed->images,
+                         fixed ? NULL : keyed->sizes, keyed->values))
+        return true;
+    eng_context_fail(ctx, "its state has %llu keys in %llu bytes, and there is no memory for more",
+                     (unsigned long long)eng_table_count(keyed->table),
+                     (unsigned long long)eng_table_bytes(keyed->table));
+    return false;
+}
+
+void eng_keyed_remove(struct eng_keyed *keyed, const struct eng_batch *batch, uint32_t index)
+{
+    CHECK(index < batch->count);
+    CHECK(eng_table_remove(keyed->table, batch->hashes[index], keyed->images[index],
+                           keyed->sizes[index]));
+}
+
+void eng_keyed_show(pen_context *ctx, const struct eng_keyed *keyed)
+{
+    shm_store_own(&ctx->board->keys, eng_table_count(keyed->table));
+    shm_store_own(&ctx->board->state_bytes, eng_table_bytes(keyed->table));
+}
