@@ -1,11 +1,11 @@
-/* The fuzz targets without a fuzzer: feeds every file of a corpus to LLVMFuzzerTestOneInput, and then
- * mutations of it that a seed determines. So each target runs in every tree, under each compiler and
- * sanitizer, and a corpus file that once broke something stays a test.
+/* The fuzz targets without a fuzzer: feeds every file of a corpus to LLVMFuzzerTestOneInput, and
+ * then mutations of it that a seed determines. So each target runs in every tree, under each
+ * compiler and sanitizer, and a corpus file that once broke something stays a test.
  *
  *     fuzz_NAME CORPUS [mutations per file] [seed]
  *
- * In the fuzz tree the same targets are linked with libFuzzer instead. An empty corpus is a failure:
- * it would test nothing.
+ * In the fuzz tree the same targets are linked with libFuzzer instead. An empty corpus is a
+ * failure: it would test nothing.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -14,36 +14,31 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shm/random.h"
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size_bytes);
 
-static uint64_t fuzz_random(uint64_t *state)
-{
-    uint64_t x = *state += 0x9e3779b97f4a7c15u;
-    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-    return x ^ (x >> 31);
-}
-
 /* One to four of: flip a bit, set a byte, cut the end off, repeat a part, write a large number. */
-static size_t fuzz_mutate(uint8_t *bytes, size_t size_bytes, size_t room_bytes, uint64_t *state)
+static size_t fuzz_mutate(uint8_t *bytes, size_t size_bytes, size_t room_bytes,
+                          struct shm_random_stream *chance)
 {
-    uint64_t changes = 1 + fuzz_random(state) % 4;
+    uint64_t changes = 1 + shm_random_below(chance, 4);
     while (changes-- > 0 && size_bytes > 0) {
-        size_t at = fuzz_random(state) % size_bytes;
+        size_t at = shm_random_below(chance, size_bytes);
         size_t rest = size_bytes - at;
-        switch (fuzz_random(state) % 5) {
+        switch (shm_random_below(chance, 5)) {
         case 0:
-            bytes[at] = (uint8_t)(bytes[at] ^ (1u << (fuzz_random(state) % 8)));
+            bytes[at] = (uint8_t)(bytes[at] ^ (1u << shm_random_below(chance, 8)));
             break;
         case 1:
-            bytes[at] = (uint8_t)fuzz_random(state);
+            bytes[at] = (uint8_t)shm_random_next(chance);
             break;
         case 2:
             size_bytes = at;
             break;
         case 3: {
-            size_t from = fuzz_random(state) % size_bytes;
-            size_t part = 1 + fuzz_random(state) % (size_bytes - from);
+            size_t from = shm_random_below(chance, size_bytes);
+            size_t part = 1 + shm_random_below(chance, size_bytes - from);
             if (part > room_bytes - size_bytes) part = room_bytes - size_bytes;
             memmove(bytes + at + part, bytes + at, rest);
             size_bytes += part;
@@ -51,8 +46,8 @@ static size_t fuzz_mutate(uint8_t *bytes, size_t size_bytes, size_t room_bytes, 
             break;
         }
         default: {
-            uint64_t value = fuzz_random(state) >> (fuzz_random(state) % 64);
-            if (fuzz_random(state) % 2) value = ~value;
+            uint64_t value = shm_random_next(chance) >> (shm_random_below(chance, 64));
+            if (shm_random_below(chance, 2)) value = ~value;
             memcpy(bytes + at, &value, rest < sizeof value ? rest : sizeof value);
             break;
         }
@@ -86,9 +81,10 @@ static void fuzz_file(const char *path, uint64_t mutations, uint64_t seed)
 
     fuzz_feed(original, size_bytes);
     for (uint64_t i = 0; i < mutations; i++) {
-        uint64_t state = seed * 1000003u + i;
+        struct shm_random_stream chance;
+        shm_random_seed(&chance, seed * 1000003u + i);
         memcpy(changed, original, size_bytes);
-        fuzz_feed(changed, fuzz_mutate(changed, size_bytes, SIZE_BYTES_MAX, &state));
+        fuzz_feed(changed, fuzz_mutate(changed, size_bytes, SIZE_BYTES_MAX, &chance));
     }
 }
 
