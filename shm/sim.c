@@ -445,6 +445,7 @@ bool shm_sim_ended(uint32_t number, int *status, int *signal)
 _Noreturn void shm_sim_exit(int status)
 {
     CHECK(sim.running);
+    shm_sim_yield(); /* the last stores may stay unseen for a while, as those before them */
     sim_end(sim.current, status & 0xff, 0);
     if (sim.current->number == 0) sim_go_home(SHM_SIM_DONE);
     sim_switch_away(true);

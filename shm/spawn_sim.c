@@ -50,7 +50,6 @@ void shm_process_kill(struct shm_process *process, int signal)
 
 _Noreturn void shm_process_exit(int status)
 {
-    shm_sim_yield();
     shm_sim_exit(status);
 }
 
