@@ -75,7 +75,7 @@ static void assemble_board_nodes(struct eng_board *board, const struct eng_plan 
     CHECK(first == plan->subtask_count);
 }
 
-void eng_assemble_board(struct eng_board *board, const struct eng_plan *plan, const char *job)
+int eng_assemble_board(struct eng_board *board, const struct eng_plan *plan, const char *job)
 {
     struct eng_board_counts counts = {
         .workers = plan->worker_count,
@@ -98,6 +98,9 @@ void eng_assemble_board(struct eng_board *board, const struct eng_plan *plan, co
         worker->number = w;
         worker->core = plan->workers[w].core;
         worker->blocking = plan->workers[w].blocking;
+        /* Sources and sinks may wait for descriptors, so every bell can be heard in poll. */
+        int result = shm_doorbell_init(&worker->doorbell, true);
+        if (result < 0) return result;
     }
     assemble_board_nodes(board, plan);
     for (uint32_t e = 0; e < plan->exchange_count; e++) {
@@ -119,6 +122,7 @@ void eng_assemble_board(struct eng_board *board, const struct eng_plan *plan, co
         shown->memory_offset = ring->memory_offset;
         shown->ring.capacity_bytes = ring->capacity_bytes;
     }
+    return 0;
 }
 
 /* ---- Rings ----------------------------------------------------------------------------------- */

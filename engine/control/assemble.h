@@ -25,7 +25,8 @@ int eng_assemble(struct eng_worker **worker, const struct eng_assembly *assembly
                  char *reason, size_t reason_bytes);
 void eng_worker_close(struct eng_worker *worker); /* accepts NULL */
 
-/* Fills a board from a plan; before any worker exists. The board is zeroed memory of plan->board_bytes. */
-void eng_assemble_board(struct eng_board *board, const struct eng_plan *plan, const char *job);
+/* Fills a board from a plan, before any worker exists. The board is zeroed memory of plan->board_bytes.
+ * 0, or -errno: no descriptors left for the workers' doorbells. */
+int eng_assemble_board(struct eng_board *board, const struct eng_plan *plan, const char *job);
 
 #endif
