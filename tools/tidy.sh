@@ -78,25 +78,33 @@ done
 # 4. Formatting.
 if command -v clang-format-14 >/dev/null; then
     # shellcheck disable=SC2086
-    clang-format-14 --dry-run $all 2>&1 | grep -E '^[^ ]+:[0-9]+:[0-9]+: ' |
-        sed -E 's/:([0-9]+):[0-9]+: warning: .*/:\1: clang-format-14 would write this differently/' |
-        sort -u | awk -F: '{ if (lines[$1]++ < 3) print; else more[$1]++ }
-                           END { for (file in more) print file ": and " more[file] " more lines" }' >>"$out" || true
+    clang-format-14 --dry-run $all 2>&1 | grep -E '^[^ ]+:[0-9]+:[0-9]+: ' | awk -F: '
+        !($1 in first) || $2 + 0 < first[$1] { first[$1] = $2 + 0 }
+        { places[$1]++ }
+        END { for (file in first)
+                  print file ":" first[file] ": clang-format-14 -i changes " places[file] " places, here first" }' |
+        sort >>"$out" || true
 else
     echo "clang-format-14 is missing: tools/setup test" >>"$out"
 fi
 
-# 5. A module with a body has a test. A simulated body is tested with its real one, or alone.
+# 5. A module with a body has a test: X.h with X.c, and what lies beside it as X_part.c without a
+#    header of its own. A simulated body is tested with the real one, or by a sim_ program.
 for file in $(code shm iouring engine | grep '\.c$' | grep -v '^engine/examples/'); do
-    layer=$(dirname "$file" | sed 's|.*/||')
+    folder=$(dirname "$file")
+    layer=${folder##*/}
     module=$(basename "$file" .c)
+    wanted=${module%_sim}
+    while [ ! -f "$folder/$wanted.h" ] && [ "$wanted" != "${wanted%_*}" ]; do wanted=${wanted%_*}; done
+    [ -f "$folder/$wanted.h" ] || wanted=${module%_sim}
     found=""
-    for test in "tests/${layer}_${module}_test.c" "tests/sim_${layer}_${module}_test.c" \
-        "tests/${layer}_${module%_sim}_test.c" "tests/sim_${layer}_${module%_sim}_test.c" \
-        "tests/${layer}_${module}_threads_test.c"; do
-        [ ! -f "$test" ] || found=$test
+    for name in "$wanted" "${module%_sim}"; do
+        for test in "tests/${layer}_${name}_test.c" "tests/sim_${layer}_${name}_test.c" \
+            "tests/${layer}_${name}_threads_test.c"; do
+            [ ! -f "$test" ] || found=$test
+        done
     done
-    [ -n "$found" ] || echo "$file:1: no tests/${layer}_${module}_test.c" >>"$out"
+    [ -n "$found" ] || echo "$file:1: no tests/${layer}_${wanted}_test.c" >>"$out"
 done
 
 # 6. Sizes: functions over 70 lines are a warning, over 100 wrong; files over 1,000 are wrong.
