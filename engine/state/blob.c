@@ -5,6 +5,24 @@
 #include "engine/state/poison.h"
 #include "shm/check.h"
 
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define BLOB_THREAD_SANITIZER 1
+#endif
+#elif defined(__SANITIZE_THREAD__)
+#define BLOB_THREAD_SANITIZER 1
+#endif
+
+#ifdef BLOB_THREAD_SANITIZER
+/* jemalloc holds all its locks across a fork, more than the deadlock detector can count: it would
+ * abort. We have no locks to detect deadlocks of. TSAN_OPTIONS still has the last word. */
+const char *__tsan_default_options(void);
+__attribute__((visibility("default"))) const char *__tsan_default_options(void)
+{
+    return "detect_deadlocks=0";
+}
+#endif
+
 enum {
     BLOB_ALIGN_BYTES = 16,
     BLOB_EXTENT_BYTES_MAX = 8 << 20, /* else extents grow without end, each twice the last */
