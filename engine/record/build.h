@@ -8,8 +8,7 @@
  * The record of finish is one run of bytes in the builder's buffer, texts behind the fixed part in
  * the order in which they were set, zeros in all padding; it is valid until the next begin. A field
  * that was not set is zero or null. Setting a field again replaces it. A setter that returns false
- * has said why, has changed nothing, and leaves the record as it was: the caller goes on or begins
- * anew.
+ * has said why, and may have changed that field and no other: the caller goes on or begins anew.
  *
  * The buffer is the builder's own and grows up to the limit, or it is the caller's and does not. A
  * record of exactly the limit is made, one of more is refused: a bad record must not take the
@@ -51,9 +50,9 @@ static inline void *eng_builder_record(struct eng_builder *builder)
 }
 
 /* `field` is an index. A value goes into any field that can hold it exactly: an integer into
- * integers, float and double (if exact), bool (0, 1), time, date, time of day, decimals; a double
- * into integers if it is whole; everything else is refused with a reason that names field, value
- * and type. */
+ * integers, float and double, bool (0, 1), time, date, time of day and decimals; a double into a
+ * double, into a float (the nearest, if there is one), and like an integer if it is whole.
+ * Everything else is refused with a reason that names field, value and type. */
 bool eng_builder_set_int(struct eng_builder *builder, uint32_t field, int64_t value,
                          struct eng_reason *reason);
 bool eng_builder_set_uint(struct eng_builder *builder, uint32_t field, uint64_t value,

@@ -37,8 +37,9 @@ struct eng_csv {
 
 /* One entry for each column of a line. */
 struct eng_csv_column {
-    uint32_t field; /* index, or ENG_CSV_SKIPPED */
-    uint8_t how;    /* which loop reads it; see csv.c */
+    const struct eng_field *to; /* NULL: skipped */
+    uint32_t field;             /* its index, or ENG_CSV_SKIPPED */
+    uint8_t how;                /* which loop reads it, see csv.c */
 };
 #define ENG_CSV_SKIPPED UINT32_MAX
 
@@ -70,8 +71,9 @@ struct eng_csv_scan {
     uint8_t state; /* inside the line: see csv.c; 0 between lines */
 };
 
-/* How many bytes of `bytes` belong to the line that the scan is in, its '\n' included: then the
- * scan stands before the next line. 0: all of them, and more is needed. */
+/* Where the line that the scan is in ends in these bytes: how many of them belong to it, its '\n'
+ * included; then the scan stands before the next line. 0: it does not end here; go on with the
+ * bytes that follow these. */
 size_t eng_csv_line_end(struct eng_csv_scan *scan, const char *bytes, size_t size_bytes);
 
 #endif

@@ -34,14 +34,15 @@
 #include "engine/record/out.h"
 #include "engine/record/reason.h"
 
-struct eng_json_member; /* see json.c */
+struct eng_json_member; /* see json_member.h */
 
 struct eng_json {
     const struct eng_layout *layout;
-    uint32_t member_count; /* fields and the objects that hold them; 0 is the record itself */
+    uint32_t member_count; /* fields and the objects that hold them; number 0 is the record */
     uint32_t table_mask;
-    struct eng_json_member *members; /* objects before what they hold; for encoding in this order */
+    struct eng_json_member *members; /* an object stands before what it holds */
     uint32_t *table;                 /* (object, name) -> member, open addressing; 0 is empty */
+    char *keys;                      /* names as they are written */
 };
 
 /* 0, -EINVAL with a reason (a field `a` beside a field `a.b`, an empty part of a path, too deep),

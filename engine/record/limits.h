@@ -25,6 +25,9 @@ enum {
 };
 
 _Static_assert(ENG_RECORD_BYTES_MAX % ENG_RECORD_ALIGN_BYTES == 0, "a limit must be reachable");
+/* Name, terminator and 16 bytes for each field, and the same for the schema. */
+_Static_assert(ENG_SCHEMA_FILE_BYTES_MAX > (ENG_FIELDS_MAX + 2) * (ENG_NAME_BYTES_MAX + 17),
+               "every schema must fit into a file");
 _Static_assert(ENG_RECORD_FIXED_BYTES_MAX < ENG_RECORD_BYTES_MAX, "texts need room too");
 _Static_assert(ENG_REASON_BYTES > 4 * ENG_REASON_TEXT_BYTES, "a reason must hold what it quotes");
 

@@ -61,6 +61,10 @@ int64_t eng_base64_decode(pen_view text, void *to);
 /* Appends the value; nothing for null. */
 void eng_value_print(const struct eng_field *field, const void *record, struct eng_text_out *out);
 
+/* One element of an array, or the only one of a number; not for texts, bytes and nulls. */
+void eng_value_print_element(const struct eng_field *field, uint32_t element, const void *record,
+                             struct eng_text_out *out);
+
 /* name=value name="a text" name=null: for people, one line without its end. Texts are quoted like
  * in JSON. */
 void eng_record_print(const struct eng_layout *layout, const void *record,
