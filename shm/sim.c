@@ -32,7 +32,7 @@
 #endif
 
 enum {
-    SIM_STACK_BYTES = 1 << 20, /* taken as it is touched; a page without rights lies below */
+    SIM_STACK_BYTES = 1 << 18, /* taken as it is touched; a page without rights lies below */
     SIM_STORES_MAX = 16,
     SIM_NOT_LIVE = UINT32_MAX >> 1,
 };
