@@ -43,15 +43,16 @@ void bench_arguments(int argc, char **argv, const char *const *names)
     }
 }
 
+/* The cores this program was given, before it pinned itself to one of them. */
+static cpu_set_t bench_cores;
+
 void bench_pin(uint32_t index)
 {
-    cpu_set_t allowed;
-    if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) bench_fail("affinity", strerror(errno));
-    /* A pinned process may use one core only: ask the process that started us. */
-    if (CPU_COUNT(&allowed) == 1) sched_getaffinity(getppid(), sizeof allowed, &allowed);
-    uint32_t wanted = index % (uint32_t)CPU_COUNT(&allowed);
-    for (int core = 0; core < CPU_SETSIZE; core++) {
-        if (!CPU_ISSET(core, &allowed) || wanted-- != 0) continue;
+    if (CPU_COUNT(&bench_cores) == 0 && sched_getaffinity(0, sizeof bench_cores, &bench_cores) != 0)
+        bench_fail("affinity", strerror(errno));
+    uint32_t wanted = index % (uint32_t)CPU_COUNT(&bench_cores);
+    for (size_t core = 0; core < CPU_SETSIZE; core++) {
+        if (!CPU_ISSET(core, &bench_cores) || wanted-- != 0) continue;
         cpu_set_t one;
         CPU_ZERO(&one);
         CPU_SET(core, &one);

@@ -28,7 +28,8 @@ uint64_t bench_number(int argc, char **argv, const char *name, uint64_t fallback
 /* Ends the program with a message for an argument that is in none of `names` (NULL at the end). */
 void bench_arguments(int argc, char **argv, const char *const *names);
 
-/* To the index-th core that this program may use, counted from 0 and around. */
+/* To the index-th core that this program may use, counted from 0 and around. The parent pins
+ * itself before it starts others: then they know all cores. */
 void bench_pin(uint32_t index);
 
 /* Zeroed memory, shared over fork or private, every page of it present. Rounded up to huge pages
