@@ -1,6 +1,7 @@
 /* shm/park: sleeping and waking across processes.
- * Method: what each call promises, one by one, on the real kernel; then two processes that hand a turn to
- * each other and park without a deadline, so that a lost wake-up hangs and the alarm ends the test. */
+ * Method: what each call promises, one by one, on the real kernel; then two processes that hand a
+ * turn to each other and park without a deadline, so that a lost wake-up hangs and the alarm ends
+ * the test. */
 #include "shm/park.h"
 
 #include <CUnit/Basic.h>

@@ -1,6 +1,7 @@
-/* shm/park with shm/ring, as threads of one program for the thread sanitizer: several producers with a ring
- * each and one consumer, who parks as soon as nothing is there, with no deadline. A lost wake-up hangs, and
- * the alarm ends the test. The fence of a producer serves its ring's tail and its ready bit. */
+/* shm/park with shm/ring, as threads of one program for the thread sanitizer: several producers
+ * with a ring each and one consumer, who parks as soon as nothing is there, with no deadline. A
+ * lost wake-up hangs, and the alarm ends the test. The fence of a producer serves its ring's tail
+ * and its ready bit. */
 #include "shm/park.h"
 
 #include <CUnit/Basic.h>

@@ -274,7 +274,7 @@ static void strangers_and_damage_are_refused(void)
     CU_ASSERT_EQUAL(attach(&tool, region.path, false), 0);
     shm_region_close(&tool);
 
-    CU_ASSERT_EQUAL(truncate(region.path, 100), 0); /* too short for a header: as before it was made */
+    CU_ASSERT_EQUAL(truncate(region.path, 100), 0); /* no header: as before it was made */
     CU_ASSERT_EQUAL(attach(&tool, region.path, false), -EAGAIN);
     CU_ASSERT_EQUAL(truncate(region.path, (off_t)good.size_bytes), 0);
     shm_region_remove(&region);

@@ -1,6 +1,6 @@
-/* shm/park in the simulator: the real protocol survives every seed; a copy of it that lacks one step
- * is caught. Ringers add work and ring; the sleeper, who has no deadline, must get all of it. A lost
- * wake-up leaves everyone waiting for ever, which the simulator calls stuck. */
+/* shm/park in the simulator: the real protocol survives every seed; a copy of it that lacks one
+ * step is caught. Ringers add work and ring; the sleeper, who has no deadline, must get all of it.
+ * A lost wake-up leaves everyone waiting for ever, which the simulator calls stuck. */
 #include "shm/park.h"
 
 #include <CUnit/Basic.h>

@@ -1,5 +1,5 @@
-/* shm/sim: the simulator itself. What it says must be repeatable, and it must be able to find things:
- * the litmus tests show that it explores what a store buffer allows, and nothing more. */
+/* shm/sim: the simulator itself. What it says must be repeatable, and it must be able to find
+ * things: the litmus tests show that it explores what a store buffer allows, and nothing more. */
 #include "shm/sim.h"
 
 #include <CUnit/Basic.h>
