@@ -5,6 +5,7 @@
  *
  *     prepare   once, in the supervisor, when the graph is complete: compile options into
  *               node->compiled. False: not possible, *reason says why (a mistake of the graph)
+ *     release   the graph is closed: free what prepare has made. After every node's last use
  *     open      once for each subtask, before the user's open
  *     batch     a run of records at one port. The class calls the user's loop over eng_view(ctx, batch)
  *               and returns; the chain delivers what was emitted. It never keeps the batch
@@ -29,6 +30,7 @@ struct eng_class {
     const char *name;
     uint32_t self_bytes; /* private memory of a subtask, zeroed: ctx->self */
     bool (*prepare)(struct eng_node *node, char *reason, uint32_t reason_bytes);
+    void (*release)(struct eng_node *node);
     void (*open)(pen_context *ctx);
     void (*batch)(pen_context *ctx, const struct eng_batch *batch);
     void (*watermark)(pen_context *ctx, int64_t watermark_us);

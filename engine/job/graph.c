@@ -24,6 +24,9 @@ struct pen_graph *eng_graph_open(void)
 void eng_graph_close(struct pen_graph *graph)
 {
     if (!graph) return;
+    for (uint32_t i = 0; i < graph->node_count; i++)
+        if (graph->nodes[i]->class && graph->nodes[i]->class->release)
+            graph->nodes[i]->class->release(graph->nodes[i]);
     for (uint32_t i = 0; i < graph->key_count; i++)
         eng_key_close(graph->keys[i]);
     for (uint32_t i = 0; i < graph->layout_count; i++)

@@ -80,6 +80,16 @@ static bool aggregate_prepare(struct eng_node *node, char *reason, uint32_t reas
     return aggregate_all_filled(node, plan, reason, reason_bytes);
 }
 
+static void aggregate_release(struct eng_node *node)
+{
+    struct aggregate_plan *plan = node->compiled;
+
+    if (!plan) return;
+    eng_aggregate_plan_close(&plan->aggregates);
+    eng_copy_plan_close(&plan->key);
+    free(plan);
+}
+
 static void aggregate_open(pen_context *ctx)
 {
     const struct aggregate_plan *plan = ctx->node->compiled;
@@ -196,6 +206,7 @@ const struct eng_class eng_aggregate_class = {
     .name = "aggregate",
     .self_bytes = sizeof(struct aggregate),
     .prepare = aggregate_prepare,
+    .release = aggregate_release,
     .open = aggregate_open,
     .batch = aggregate_batch,
     .close = aggregate_close,

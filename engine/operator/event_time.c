@@ -53,6 +53,11 @@ static bool event_time_prepare(struct eng_node *node, char *reason, uint32_t rea
     return true;
 }
 
+static void event_time_release(struct eng_node *node)
+{
+    free(node->compiled);
+}
+
 static void event_time_open(pen_context *ctx)
 {
     struct event_time *self = ctx->self;
@@ -133,6 +138,7 @@ const struct eng_class eng_event_time_class = {
     .name = "event_time",
     .self_bytes = sizeof(struct event_time),
     .prepare = event_time_prepare,
+    .release = event_time_release,
     .open = event_time_open,
     .batch = event_time_batch,
     .watermark = event_time_watermark,

@@ -40,6 +40,14 @@ static bool process_prepare(struct eng_node *node, char *reason, uint32_t reason
     return true;
 }
 
+static void process_release(struct eng_node *node)
+{
+    struct process_plan *plan = node->compiled;
+
+    if (plan) eng_layout_close(&plan->state);
+    free(plan);
+}
+
 static void process_open(pen_context *ctx)
 {
     const struct process_plan *plan = ctx->node->compiled;
@@ -188,6 +196,7 @@ const struct eng_class eng_process_class = {
     .name = "process",
     .self_bytes = sizeof(struct process),
     .prepare = process_prepare,
+    .release = process_release,
     .open = process_open,
     .batch = process_batch,
     .close = process_close,
@@ -197,6 +206,7 @@ const struct eng_class eng_process_two_class = {
     .name = "process_two",
     .self_bytes = sizeof(struct process),
     .prepare = process_prepare,
+    .release = process_release,
     .open = process_open,
     .batch = process_two_batch,
     .close = process_close,

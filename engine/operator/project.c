@@ -27,6 +27,12 @@ static bool project_prepare(struct eng_node *node, char *reason, uint32_t reason
     return true;
 }
 
+static void project_release(struct eng_node *node)
+{
+    if (node->compiled) eng_copy_plan_close(node->compiled);
+    free(node->compiled);
+}
+
 static void project_open(pen_context *ctx)
 {
     eng_builder_open(ctx->self, &ctx->node->outputs[0].layout, 0);
@@ -61,6 +67,7 @@ const struct eng_class eng_project_class = {
     .name = "project",
     .self_bytes = sizeof(struct eng_builder),
     .prepare = project_prepare,
+    .release = project_release,
     .open = project_open,
     .batch = project_batch,
     .close = project_close,

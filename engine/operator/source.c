@@ -97,6 +97,13 @@ bool eng_source_plan(struct eng_node *node, char *reason, uint32_t reason_bytes)
     return planned;
 }
 
+static void source_release(struct eng_node *node)
+{
+    for (uint32_t i = 0; i < node->split_count; i++)
+        free(node->splits[i]);
+    free(node->splits);
+}
+
 /* ---- Reading --------------------------------------------------------------------------------- */
 
 /* pen_local and pen_split are those of the split at hand. */
@@ -218,5 +225,6 @@ static unsigned source_step(pen_context *ctx)
 const struct eng_class eng_source_class = {
     .name = "source",
     .self_bytes = sizeof(struct source),
+    .release = source_release,
     .step = source_step,
 };
