@@ -38,7 +38,7 @@ static void every_bit_is_even(void)
     for (unsigned i = 0; i < 10000; i++) {
         uint64_t value = shm_random_next(&stream);
         for (unsigned bit = 0; bit < 64; bit++)
-            ones[bit] += value >> bit & 1;
+            ones[bit] += (unsigned)(value >> bit & 1);
     }
     for (unsigned bit = 0; bit < 64; bit++)
         CU_ASSERT_TRUE(ones[bit] > 4750 && ones[bit] < 5250);
