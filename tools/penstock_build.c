@@ -64,7 +64,7 @@ static bool build_is_cxx(const char *path)
 
 static bool build_has_header(const char *folder)
 {
-    char path[PATH_MAX + 16];
+    char path[2 * PATH_MAX];
 
     snprintf(path, sizeof path, "%s/penstock.h", folder);
     return access(path, R_OK) == 0;

@@ -1,9 +1,11 @@
+#include "engine/flow/class.h"
 #include "engine/job/graph.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/flow/class.h"
 #include "engine/job/graph_inside.h"
 #include "shm/check.h"
 
@@ -25,7 +27,7 @@ void eng_graph_close(struct pen_graph *graph)
 {
     if (!graph) return;
     for (uint32_t i = 0; i < graph->node_count; i++)
-        if (graph->nodes[i]->class && graph->nodes[i]->class->release)
+        if (graph->nodes[i]->class->release)
             graph->nodes[i]->class->release(graph->nodes[i]);
     for (uint32_t i = 0; i < graph->key_count; i++)
         eng_key_close(graph->keys[i]);
