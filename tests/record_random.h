@@ -1,5 +1,5 @@
-/* Random schemas and records, for the tests of engine/record. Everything follows from a seed, which is
- * printed when a test fails. */
+/* Random schemas and records, for the tests of engine/record. Everything follows from a seed, which
+ * is printed when a test fails. */
 #ifndef TESTS_RECORD_RANDOM_H
 #define TESTS_RECORD_RANDOM_H
 
@@ -146,10 +146,30 @@ static inline void random_schema_open(struct random *random, struct random_schem
 /* Text as people write it, and as they do not. utf8: only what JSON can hold. */
 static inline uint32_t random_text(struct random *random, char *to, bool utf8)
 {
-    static const char *const pieces[] = {"a",    "Zz",   ",",   "\"",     "\"\"",         "\n",
-                                         "\r\n", " ",    "\\",  "0",      "-1",           "\t",
-                                         "null", "\x01", ";",   "\x7f",   "\xc3\xa9",     "/",
-                                         "{",    "}",    "x y", "\xe2\x82\xac", "\xf0\x9f\x9a\x80", ""};
+    static const char *const pieces[] = {"a",
+                                         "Zz",
+                                         ",",
+                                         "\"",
+                                         "\"\"",
+                                         "\n",
+                                         "\r\n",
+                                         " ",
+                                         "\\",
+                                         "0",
+                                         "-1",
+                                         "\t",
+                                         "null",
+                                         "\x01",
+                                         ";",
+                                         "\x7f",
+                                         "\xc3\xa9",
+                                         "/",
+                                         "{",
+                                         "}",
+                                         "x y",
+                                         "\xe2\x82\xac",
+                                         "\xf0\x9f\x9a\x80",
+                                         ""};
     uint32_t size = 0, count = random_below(random, 8);
 
     for (uint32_t i = 0; i < count; i++) {
@@ -174,16 +194,16 @@ static inline void random_number(struct random *random, struct eng_builder *buil
 
     switch (field->type) {
     case PEN_TYPE_BOOL:
-        CU_ASSERT_TRUE_FATAL(eng_builder_set_element_int(builder, index, element,
-                                                         random_below(random, 2), NULL));
+        CU_ASSERT_TRUE_FATAL(
+            eng_builder_set_element_int(builder, index, element, random_below(random, 2), NULL));
         return;
     case PEN_TYPE_FLOAT:
         CU_ASSERT_TRUE_FATAL(eng_builder_set_element_double(
             builder, index, element, (double)(float)random_int(random, 50) / 64, NULL));
         return;
     case PEN_TYPE_DOUBLE:
-        CU_ASSERT_TRUE_FATAL(eng_builder_set_element_double(builder, index, element,
-                                                            random_double(random), NULL));
+        CU_ASSERT_TRUE_FATAL(
+            eng_builder_set_element_double(builder, index, element, random_double(random), NULL));
         return;
     case PEN_TYPE_DECIMAL64:
     case PEN_TYPE_DECIMAL128:
@@ -192,8 +212,8 @@ static inline void random_number(struct random *random, struct eng_builder *buil
             wide = wide * 10 + random_below(random, 10);
         if (random_below(random, 2)) wide = -wide;
         CU_ASSERT_TRUE_FATAL(eng_builder_parse(
-            builder, index,
-            pen_view_sized(text, eng_decimal128_print(wide, field->scale, text)), NULL));
+            builder, index, pen_view_sized(text, eng_decimal128_print(wide, field->scale, text)),
+            NULL));
         return;
     case PEN_TYPE_UINT8:
     case PEN_TYPE_UINT16:
@@ -253,7 +273,10 @@ struct record_test {
     const char *name;
     void (*run)(void);
 };
-#define RECORD_TEST(fn) {#fn, fn}
+#define RECORD_TEST(fn)                                                                            \
+    {                                                                                              \
+#fn, fn                                                                                    \
+    }
 
 static inline int record_run(const char *suite_name, const struct record_test *tests,
                              uint32_t count)
