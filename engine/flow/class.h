@@ -17,7 +17,8 @@
  *               PEN_AGAIN); NULL: never
  *     end       all inputs have ended: emit what is left. Before close
  *     flush     all is written: make it durable. After end, before the user's close
- *     close     once, after the user's close. Neither is called when the job fails
+ *               (neither is called when the job fails)
+ *     close     once, at the very end, also after a failure: frees what open has made
  */
 #ifndef ENG_FLOW_CLASS_H
 #define ENG_FLOW_CLASS_H

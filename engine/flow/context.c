@@ -101,6 +101,7 @@ void eng_context_add_target(pen_context *ctx, uint32_t output, struct eng_target
 void eng_context_start(pen_context *ctx)
 {
     ctx->phase = ENG_PHASE_OPEN;
+    ctx->class_is_open = true;
     if (ctx->class->open) ctx->class->open(ctx);
     if (ctx->node->open && ctx->node->port_count > 0) ctx->node->open(ctx);
     ctx->is_open = true;
@@ -117,12 +118,12 @@ void eng_context_finish(pen_context *ctx)
     if (ctx->class->flush) ctx->class->flush(ctx);
     if (ctx->worker->failed) return;
     if (ctx->node->close && ctx->node->port_count > 0) ctx->node->close(ctx);
-    if (ctx->class->close) ctx->class->close(ctx);
     shm_store_own(&ctx->board->ended, 1);
 }
 
 void eng_context_close(pen_context *ctx)
 {
+    if (ctx->class_is_open && ctx->class->close) ctx->class->close(ctx);
     for (uint32_t i = 0; i < ctx->output_count; i++)
         output_close(&ctx->outputs[i]);
     free(ctx->outputs);

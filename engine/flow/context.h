@@ -108,7 +108,7 @@ struct pen_context {
     uint32_t unsaid;  /* not shown since */
     uint64_t wake_ns; /* sources: when to call step again; 0: no wish */
     int64_t watermark_us;
-    bool is_ended, is_open;
+    bool is_ended, is_open, class_is_open;
 
     const struct pen_schema *split_schema;
     const void *split; /* pen_split */

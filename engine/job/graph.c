@@ -1,10 +1,10 @@
-#include "engine/flow/class.h"
 #include "engine/job/graph.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/flow/class.h"
 #include "engine/flow/class.h"
 #include "engine/job/graph_inside.h"
 #include "shm/check.h"

@@ -222,9 +222,23 @@ static unsigned source_step(pen_context *ctx)
     return busy + (unsigned)(shm_load_own(&ctx->board->records_out) - before);
 }
 
+/* Of a job that has failed, the splits that were being read. */
+static void source_close(pen_context *ctx)
+{
+    struct source *source = ctx->self;
+
+    while (source->splits) {
+        struct source_split *split = source->splits;
+        source->splits = split->next;
+        free(split->local);
+        free(split);
+    }
+}
+
 const struct eng_class eng_source_class = {
     .name = "source",
     .self_bytes = sizeof(struct source),
     .release = source_release,
     .step = source_step,
+    .close = source_close,
 };
