@@ -179,11 +179,11 @@ const struct pen_function *eng_call_function(struct eng_call *call,
     }
     const char *name = function->name ? function->name : "the function";
     if (function->kind != kind) {
-        const char *is = (unsigned)function->kind < CALL_KINDS && function->kind > 0
-                             ? call_kinds[function->kind].name
-                             : "no";
-        eng_call_mistake(call, "%s%s%s is a %s function, and it must be a %s function", where,
-                         separator, name, is, call_kinds[kind].name);
+        bool is_known = (unsigned)function->kind < CALL_KINDS && function->kind > 0;
+        eng_call_mistake(call, "%s%s%s is %s%s%s, and it must be a %s function", where, separator, name,
+                         is_known ? "a " : "of a kind that nobody knows",
+                         is_known ? call_kinds[function->kind].name : "",
+                         is_known ? " function" : "", call_kinds[kind].name);
         return NULL;
     }
     const char *lack = call_lack(function);
