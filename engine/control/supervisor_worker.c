@@ -10,6 +10,8 @@
 #include "engine/control/assemble.h"
 #include "engine/control/supervisor_inside.h"
 
+enum { WORKER_NAME_BYTES = 15 }; /* that the kernel shows of a process */
+
 struct worker_birth {
     struct supervisor *supervisor;
     uint32_t number;
@@ -17,14 +19,14 @@ struct worker_birth {
 
 /* ---- In the worker's process ----------------------------------------------------------------- */
 
-/* The kernel shows 15 bytes: the job's name gives way, the number does not. */
+/* The job's name gives way, the number does not. */
 static void worker_set_process_name(const char *job, uint32_t number)
 {
-    char name[16], tail[12];
+    char name[64], tail[16];
 
     int tail_size = snprintf(tail, sizeof tail, ":w%u", number);
     CHECK(tail_size > 0 && tail_size < (int)sizeof tail);
-    snprintf(name, sizeof name, "pen:%.*s%s", (int)sizeof name - 1 - 4 - tail_size, job, tail);
+    snprintf(name, sizeof name, "pen:%.*s%s", WORKER_NAME_BYTES - 4 - tail_size, job, tail);
     prctl(PR_SET_NAME, name);
 }
 
