@@ -15,7 +15,8 @@
  *
  * Null and empty. An unquoted empty column is null; where the field cannot be null it is the empty
  * text, or for all but texts a bad record. A quoted empty column is the empty text. So encoded
- * records come back as they were. A record of one column is never encoded as an empty line.
+ * records come back as they were. An empty line is a record of one column that is null, and nothing
+ * else is encoded as one.
  *
  * Values are read and written as value.h says; spaces around them are part of them.
  */

@@ -243,17 +243,23 @@ static int json_on_string(void *context, const unsigned char *text, size_t size_
 {
     struct json_decode *decode = context;
     pen_view view = pen_view_sized((const char *)text, (uint32_t)size_bytes);
+    int64_t number;
     int result;
 
     if (!json_scalar(decode, "a string", &result)) return result;
     switch (json_field(decode)->type) {
+    case PEN_TYPE_TIME:
+    case PEN_TYPE_DATE:
+    case PEN_TYPE_TIME_OF_DAY:
+        /* "2013" is somebody's year and not 2013 microseconds: those are numbers. */
+        if (pen_parse_int(view, &number)) return json_refuse_kind(decode, "a number as a string");
+        return json_set(decode, eng_builder_parse(decode->builder,
+                                                  decode->json->members[decode->next].field, view,
+                                                  decode->reason));
     case PEN_TYPE_STRING:
     case PEN_TYPE_CODE:
     case PEN_TYPE_CHARS:
     case PEN_TYPE_BYTES:
-    case PEN_TYPE_TIME:
-    case PEN_TYPE_DATE:
-    case PEN_TYPE_TIME_OF_DAY:
     case PEN_TYPE_DECIMAL64:
     case PEN_TYPE_DECIMAL128:
         return json_set(decode, eng_builder_parse(decode->builder,
