@@ -18,7 +18,7 @@
 #include "shm/counter.h"
 
 enum {
-    AUTOPSY_FRAMES_MAX = 24, /* that are printed: the rest is the way from main to the step */
+    AUTOPSY_FRAMES_MAX = 32, /* that are printed */
     AUTOPSY_LINE_BYTES = 512,
     AUTOPSY_SECONDS = 10, /* that addr2line may take: debug information can be large */
 };
@@ -40,7 +40,8 @@ static void autopsy_where(const struct eng_board *board, const struct shm_slot *
                 nodes[operator_id]->line);
     else
         fprintf(out, ", in operator %s", eng_board_node(board, (uint32_t)operator_id)->title);
-    fprintf(out, ", at its record %llu", (unsigned long long)shm_counter_get(&slot->position));
+    fprintf(out, ", in a batch that begins at its record %llu",
+            (unsigned long long)shm_counter_get(&slot->position));
 }
 
 static void autopsy_signal(const struct shm_slot *slot, int signal_number, FILE *out)
@@ -172,6 +173,13 @@ static char *autopsy_read(int fd, pid_t pid)
     return text;
 }
 
+/* " (discriminator 3)": of interest to compilers. */
+static void autopsy_strip(char *line)
+{
+    char *behind = strstr(line, " (discriminator ");
+    if (behind) *behind = 0;
+}
+
 /* One line for each address that was asked for, in order, then those of inlined callers. */
 static void autopsy_take_lines(struct autopsy_frame *frames, uint32_t count, const char *object,
                                char *text)
@@ -182,6 +190,7 @@ static void autopsy_take_lines(struct autopsy_frame *frames, uint32_t count, con
 
     for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
         static const char inlined[] = " (inlined by) ";
+        autopsy_strip(line);
         if (strncmp(line, inlined, sizeof inlined - 1) == 0) {
             if (!frame) continue;
             size_t used = strlen(frame->line);
@@ -242,6 +251,8 @@ bool eng_autopsy_backtrace(const struct shm_slot *slot, FILE *out)
         if (!asked) autopsy_ask(frames, count, i);
     }
     for (uint32_t i = 0; i < count; i++) {
+        /* From here on it is the way on which every worker comes to life. */
+        if (strncmp(frames[i].line, "worker_main at ", 15) == 0) break;
         if (frames[i].line[0])
             fprintf(out, "    %s\n", frames[i].line);
         else if (frames[i].object)

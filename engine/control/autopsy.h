@@ -7,8 +7,11 @@
  * from the program addr2line, when there is one, else the object and the offset in it are printed,
  * from which anyone can find them later.
  *
- *     worker 1 died of SIGSEGV at address 0x0, in operator map(split) (job.c:12), at its record
- * 1234; backtrace: split at job.c:14 split_loop at job.c:20 eng_context_call at context.c:170
+ *     worker 1 died of SIGSEGV at address 0x8, in operator map(split) (job.c:12), in a batch that
+ *     begins at its record 1234; backtrace:
+ *         split at job.c:14
+ *             split_loop at job.c:20
+ *         eng_context_call at context.c:170
  */
 #ifndef ENG_CONTROL_AUTOPSY_H
 #define ENG_CONTROL_AUTOPSY_H

@@ -27,7 +27,8 @@ static void draft_on_signal(int signal_number)
 
     if (write(STDERR_FILENO, text, sizeof text - 1) > 0) {
         int count = backtrace(frames, 32);
-        backtrace_symbols_fd(frames + 1, count - 1, STDERR_FILENO);
+        int ours = count > 2 ? 2 : 0; /* this handler, and the kernel's way into it */
+        backtrace_symbols_fd(frames + ours, count - ours, STDERR_FILENO);
     }
     raise(signal_number); /* SA_RESETHAND: this time it kills */
 }

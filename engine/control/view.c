@@ -223,7 +223,7 @@ static void view_print_rings(const struct eng_snapshot *before, const struct eng
 
     if (board->counts.rings == 0 || rings_max == 0) return;
     fprintf(out, "\n%-9s %-*s %6s %10s %9s %12s %9s\n", "ring", 2 * VIEW_TITLE_COLUMNS,
-            "from -> to", "fill %", "size", "frames/s", "full", "full for");
+            "from -> to", "fill %", "size", "sent/s", "full", "full for");
     for (uint32_t r = 0; r < board->counts.rings && shown < rings_max; r++) {
         const struct eng_board_ring *ring = eng_board_ring(board, r);
         const struct eng_board_ring *old = eng_board_ring(before->board, r);
@@ -237,8 +237,8 @@ static void view_print_rings(const struct eng_snapshot *before, const struct eng
                  eng_board_node(board, exchange->to_node)->title);
         fprintf(out, "%-9s %-*s %6.1f %10s %9s %12s %9s\n", name, 2 * VIEW_TITLE_COLUMNS, path,
                 fill, eng_figure_bytes(a, ring->ring.capacity_bytes),
-                eng_figure_rate(b, view_rate(shm_counter_get(&old->ring.frames),
-                                             shm_counter_get(&ring->ring.frames), ns)),
+                eng_figure_bytes(b, (uint64_t)view_rate(shm_counter_get(&old->ring.tail),
+                                                        shm_counter_get(&ring->ring.tail), ns)),
                 eng_figure_count(c, shm_counter_get(&ring->ring.full_count)),
                 eng_figure_duration(d, shm_counter_get(&ring->ring.full_ns)));
     }
@@ -330,11 +330,11 @@ static void view_json_ring(const struct eng_snapshot *now, uint32_t r, FILE *out
     fputs(",\"to\":", out);
     eng_figure_json(out, eng_board_node(board, exchange->to_node)->title, ENG_BOARD_NAME_BYTES);
     fprintf(out,
-            ",\"kind\":\"%s\",\"capacity_bytes\":%llu,\"fill_percent\":%.1f,\"frames\":%llu,"
+            ",\"kind\":\"%s\",\"capacity_bytes\":%llu,\"fill_percent\":%.1f,\"sent_bytes\":%llu,"
             "\"full_count\":%llu,\"full_seconds\":%.6f}",
             exchange->kind < sizeof kinds / sizeof *kinds ? kinds[exchange->kind] : "?",
             (unsigned long long)ring->ring.capacity_bytes, view_ring_fill(ring),
-            (unsigned long long)shm_counter_get(&ring->ring.frames),
+            (unsigned long long)shm_counter_get(&ring->ring.tail),
             (unsigned long long)shm_counter_get(&ring->ring.full_count),
             (double)shm_counter_get(&ring->ring.full_ns) / 1e9);
 }
