@@ -346,7 +346,8 @@ int64_t iou_disk_write(uint32_t number, const void *from, uint64_t size_bytes,
     }
     if (iou_disk_draw(iou_disk.faults.write_error)) {
         iou_disk.counts.write_errors++;
-        inode_store(inode, from, disk_below(fit + 1), offset_bytes);
+        uint64_t unit = direct ? SECTOR : 1;
+        inode_store(inode, from, unit * disk_below(fit / unit + 1), offset_bytes);
         return -EIO;
     }
     uint64_t count = disk_shorten(fit, direct);
