@@ -1,8 +1,9 @@
 /* engine/connector/decoding.h: a line becomes a record, in whichever format it is written.
  *
- * One for each split that is read. Lines become struct pen_line; a line of CSV or JSON a record of the
- * job's type. The columns of a CSV file are those of its own first line, so two files of a directory
- * may have them in different orders: whoever opens a file hands the header in before its first line.
+ * One for each split that is read. Lines become struct pen_line; a line of CSV or JSON a record of
+ * the job's type. The columns of a CSV file are those of its own first line, so two files of a
+ * directory may have them in different orders: whoever opens a file hands the header in before its
+ * first line.
  *
  * Empty lines are nothing in CSV and JSON, and a record without text among plain lines.
  *

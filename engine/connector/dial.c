@@ -56,8 +56,7 @@ bool eng_dial_address_good(const char *address, struct eng_reason *reason)
     return false;
 }
 
-int eng_dial_open(struct eng_dial *dial, const char *address, bool again,
-                  struct eng_reason *reason)
+int eng_dial_open(struct eng_dial *dial, const char *address, bool again, struct eng_reason *reason)
 {
     struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
     struct dial_parts parts;
@@ -103,7 +102,8 @@ static void dial_begin(struct eng_dial *dial)
     int on = 1;
 
     dial->state = ENG_DIAL_CONNECTING;
-    dial->fd = socket(to->ai_family, to->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, to->ai_protocol);
+    dial->fd =
+        socket(to->ai_family, to->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, to->ai_protocol);
     if (dial->fd < 0) {
         dial->error = errno;
         return;
@@ -128,9 +128,9 @@ static int dial_look(struct eng_dial *dial)
 static enum eng_dial_state dial_give_up(struct eng_dial *dial, uint64_t now_ns,
                                         struct eng_reason *reason)
 {
-    eng_reason_set(reason,
-                   "cannot connect to %s: %s; start the other side first, or write .reconnect = true",
-                   dial->address, strerror(dial->error));
+    eng_reason_set(
+        reason, "cannot connect to %s: %s; start the other side first, or write .reconnect = true",
+        dial->address, strerror(dial->error));
     if (dial->again) {
         eng_dial_lost(dial, now_ns);
         return dial->state;
@@ -139,8 +139,7 @@ static enum eng_dial_state dial_give_up(struct eng_dial *dial, uint64_t now_ns,
     return dial->state = ENG_DIAL_FAILED;
 }
 
-enum eng_dial_state eng_dial_step(struct eng_dial *dial, uint64_t now_ns,
-                                  struct eng_reason *reason)
+enum eng_dial_state eng_dial_step(struct eng_dial *dial, uint64_t now_ns, struct eng_reason *reason)
 {
     CHECK(dial->addresses != NULL);
     if (dial->state == ENG_DIAL_CONNECTED || dial->state == ENG_DIAL_FAILED) return dial->state;

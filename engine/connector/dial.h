@@ -31,10 +31,10 @@ struct eng_dial {
     const char *address; /* host:port, [::1]:port; the caller's, stays */
     bool again;          /* tries for ever */
     enum eng_dial_state state;
-    int fd;              /* -1: none. Does not block */
+    int fd; /* -1: none. Does not block */
     struct addrinfo *addresses, *current;
-    uint64_t retry_ns;   /* WAITING: when to try again */
-    int error;           /* of the last try */
+    uint64_t retry_ns; /* WAITING: when to try again */
+    int error;         /* of the last try */
 };
 
 /* Whether the text is host:port; for a graph. */

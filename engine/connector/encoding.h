@@ -5,8 +5,8 @@
  *     PEN_JSON    an object on a line
  *     PEN_BINARY  the record, behind a head that describes it; see engine/record/binary.h
  *
- * An updating stream has a kind for each row: +I, -U, +U, -D. CSV and JSON hold it in a column of its
- * own, the first one, when it has a name; for people it stands before the record.
+ * An updating stream has a kind for each row: +I, -U, +U, -D. CSV and JSON hold it in a column of
+ * its own, the first one, when it has a name; for people it stands before the record.
  *
  * Private memory; the layout must stay.
  */
@@ -42,7 +42,7 @@ void eng_encoding_head(const struct eng_encoding *encoding, struct eng_text_out 
 bool eng_encoding_put(const struct eng_encoding *encoding, const void *record, enum pen_row row,
                       struct eng_text_out *out);
 
-const char *eng_row_name(enum pen_row row); /* "+I" */
+const char *eng_row_name(enum pen_row row);               /* "+I" */
 const char *eng_format_extension(enum pen_format format); /* ".csv" */
 
 #endif

@@ -56,7 +56,8 @@ static int files_of_directory(struct eng_files *files, const char *path, struct 
     }
     closedir(directory);
     if (files->count > 0) return 0;
-    eng_reason_set(reason, "there are no files in the directory %s (hidden ones do not count)", path);
+    eng_reason_set(reason, "there are no files in the directory %s (hidden ones do not count)",
+                   path);
     return -ENOENT;
 }
 
@@ -99,8 +100,9 @@ static int files_of_path(struct eng_files *files, const char *path, struct eng_r
         int error = errno;
         if (files_is_pattern(path)) return files_of_pattern(files, path, reason);
         eng_reason_set(reason, "cannot read %s: %s%s", path, strerror(error),
-                       error == ENOENT ? "; the path counts from the directory where the job was started"
-                                       : "");
+                       error == ENOENT
+                           ? "; the path counts from the directory where the job was started"
+                           : "");
         return -error;
     }
     if (S_ISDIR(about.st_mode)) return files_of_directory(files, path, reason);
@@ -121,7 +123,8 @@ static int files_check(const struct eng_files *files, struct eng_reason *reason)
     for (uint32_t i = 0; i < files->count; i++) {
         if (access(files->files[i].path, R_OK) == 0) continue;
         int error = errno;
-        eng_reason_set(reason, "cannot read %s: %s; it must be readable for the user who runs the job",
+        eng_reason_set(reason,
+                       "cannot read %s: %s; it must be readable for the user who runs the job",
                        files->files[i].path, strerror(error));
         return -error;
     }

@@ -128,6 +128,7 @@ void eng_intake_take(struct eng_intake *intake, size_t size_bytes)
     intake->from += size_bytes;
     intake->offset += (int64_t)size_bytes;
     if (!intake->inflater) intake->consumed_bytes += size_bytes;
+    if (intake->from == intake->to) intake->from = intake->to = 0; /* nothing to move at a fill */
 }
 
 uint64_t eng_intake_consumed(struct eng_intake *intake)
@@ -137,8 +138,8 @@ uint64_t eng_intake_consumed(struct eng_intake *intake)
     return bytes;
 }
 
-/* Room behind the window for a fill. What is left of the window, mostly a part of a line, moves to the
- * front of the buffer, which grows when the window fills it. */
+/* Room behind the window for a fill. What is left of the window, mostly a part of a line, moves to
+ * the front of the buffer, which grows when the window fills it. */
 static void intake_make_room(struct eng_intake *intake)
 {
     size_t window_bytes = intake->to - intake->from;
@@ -191,8 +192,7 @@ static enum eng_filled intake_fill_descriptor(struct eng_intake *intake, struct 
 
     int ready = poll(&wait, 1, 0);
     if (ready == 0) return ENG_FILLED_LATER;
-    if (ready < 0)
-        return errno == EINTR ? ENG_FILLED_LATER : intake_fail(intake, errno, reason);
+    if (ready < 0) return errno == EINTR ? ENG_FILLED_LATER : intake_fail(intake, errno, reason);
     ssize_t bytes = read(intake->fd, intake->buffer + intake->to, room_bytes);
     if (bytes < 0 && (errno == EAGAIN || errno == EINTR)) return ENG_FILLED_LATER;
     if (bytes < 0) return intake_fail(intake, errno, reason);
@@ -243,8 +243,8 @@ static void intake_skip_padding(struct eng_intake *intake)
         intake->packed_from++;
 }
 
-/* What was decompressed and lies before the offset that was asked for. The window stays at the front of
- * the buffer, where it is aligned. */
+/* What was decompressed and lies before the offset that was asked for. The window stays at the
+ * front of the buffer, where it is aligned. */
 static void intake_drop(struct eng_intake *intake)
 {
     size_t window_bytes = intake->to - intake->from;

@@ -9,19 +9,19 @@
  *     |-----------------------|==================|-------------------------->
  *                             ^ offset           ^ offset + window
  *
- * `offset` counts the bytes as they are read: of a compressed file those that came out. A plain file
- * can be entered at any offset; a gzip file too, by decompressing from its start and dropping what
- * lies before; a descriptor only where it is.
+ * `offset` counts the bytes as they are read: of a compressed file those that came out. A plain
+ * file can be entered at any offset; a gzip file too, by decompressing from its start and dropping
+ * what lies before; a descriptor only where it is.
  *
  * A fill is bounded and asks the kernel once or not at all. A file never waits but for its disk; a
- * descriptor is asked first whether it has something, so it never blocks. Errors are the world's: the
- * reason says which file and why, and the intake gives nothing more.
+ * descriptor is asked first whether it has something, so it never blocks. Errors are the world's:
+ * the reason says which file and why, and the intake gives nothing more.
  *
- * The window begins at a multiple of 8 in memory whenever `offset` is a multiple of 8 and everything
- * has been taken in multiples of 8: files of binary records are read in place.
+ * The window begins at a multiple of 8 in memory whenever `offset` is a multiple of 8 and
+ * everything has been taken in multiples of 8: files of binary records are read in place.
  *
- * Private memory of the process that reads; nothing of it is saved. Whoever restores opens another one
- * at the offset that was saved.
+ * Private memory of the process that reads; nothing of it is saved. Whoever restores opens another
+ * one at the offset that was saved.
  */
 #ifndef ENG_CONNECTOR_INTAKE_H
 #define ENG_CONNECTOR_INTAKE_H
@@ -49,11 +49,11 @@ struct z_stream_s;
 struct eng_intake {
     const char *name; /* for reasons; the caller's, stays */
     int fd;
-    bool is_file;      /* has offsets; else whatever comes */
-    bool is_own;       /* to be closed */
-    char *buffer;      /* the window is [from, to) */
+    bool is_file; /* has offsets; else whatever comes */
+    bool is_own;  /* to be closed */
+    char *buffer; /* the window is [from, to) */
     size_t capacity_bytes, from, to;
-    int64_t offset;    /* of the front of the window */
+    int64_t offset;      /* of the front of the window */
     int64_t file_offset; /* of the next byte to read from the file */
     int64_t end_hint;    /* not much will be wanted behind this offset; 0: no idea */
 
@@ -61,9 +61,9 @@ struct eng_intake {
     struct z_stream_s *inflater; /* NULL: not compressed */
     char *packed;                /* [packed_from, packed_to) is read and not yet decompressed */
     size_t packed_from, packed_to;
-    int64_t drop_bytes;          /* decompressed bytes before the offset that was asked for */
+    int64_t drop_bytes; /* decompressed bytes before the offset that was asked for */
     bool between_members;
-    bool holds_back;             /* the decompressor had no room for all it has */
+    bool holds_back; /* the decompressor had no room for all it has */
 
     uint64_t consumed_bytes; /* of the input as it lies there, since eng_intake_consumed asked */
 };
@@ -87,8 +87,8 @@ static inline const char *eng_intake_window(const struct eng_intake *intake, siz
 /* The first bytes of the window are done with. They stay where they are until the next fill. */
 void eng_intake_take(struct eng_intake *intake, size_t size_bytes);
 
-/* Bytes of the input that were taken since the last call, of a compressed file the compressed ones. For
- * progress. */
+/* Bytes of the input that were taken since the last call, of a compressed file the compressed ones.
+ * For progress. */
 uint64_t eng_intake_consumed(struct eng_intake *intake);
 
 bool eng_name_is_gzip(const char *path); /* ends in .gz */

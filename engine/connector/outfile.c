@@ -20,7 +20,8 @@ static int outfile_fail(struct eng_outfile *file, const char *what, int error,
     if (error == ENOENT || error == ENOTDIR) advice = "; make the directory first";
     if (error == EACCES || error == EPERM || error == EROFS)
         advice = "; it must be writable for the user who runs the job";
-    if (error == EEXIST) advice = "; it is the result of an earlier run: remove it, or write elsewhere";
+    if (error == EEXIST)
+        advice = "; it is the result of an earlier run: remove it, or write elsewhere";
     eng_reason_set(reason, "cannot %s %s/%s: %s%s", what, file->directory, file->name,
                    strerror(error), advice);
     file->error = -error;
@@ -41,7 +42,8 @@ static int outfile_create(struct eng_outfile *file, const char *run)
     if (file->fd >= 0) return 0;
     if (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL && errno != ENOENT) return -errno;
     file->hidden = outfile_text(".%s.%s.tmp", file->name, run);
-    file->fd = openat(file->directory_fd, file->hidden, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    file->fd =
+        openat(file->directory_fd, file->hidden, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     return file->fd < 0 ? -errno : 0;
 }
 
@@ -119,16 +121,19 @@ static int outfile_link_over(struct eng_outfile *file)
         return result;
     }
     file->hidden = hidden;
-    return renameat(file->directory_fd, file->hidden, file->directory_fd, file->name) < 0 ? -errno : 0;
+    return renameat(file->directory_fd, file->hidden, file->directory_fd, file->name) < 0 ? -errno
+                                                                                          : 0;
 }
 
 static int outfile_name(struct eng_outfile *file)
 {
     int fd = file->directory_fd;
 
-    if (!file->hidden) return file->replaces ? outfile_link_over(file) : outfile_link(file, file->name);
+    if (!file->hidden)
+        return file->replaces ? outfile_link_over(file) : outfile_link(file, file->name);
     if (file->replaces) return renameat(fd, file->hidden, fd, file->name) < 0 ? -errno : 0;
-    if (linkat(fd, file->hidden, fd, file->name, 0) < 0) return -errno; /* fails where rename replaces */
+    if (linkat(fd, file->hidden, fd, file->name, 0) < 0)
+        return -errno; /* fails where rename replaces */
     unlinkat(fd, file->hidden, 0);
     return 0;
 }
@@ -145,7 +150,8 @@ int eng_outfile_show(struct eng_outfile *file, struct eng_reason *reason)
     if (result < 0) return outfile_fail(file, "show", -result, reason);
     free(file->hidden);
     file->hidden = NULL;
-    if (fsync(file->directory_fd) < 0) return outfile_fail(file, "sync the directory of", errno, reason);
+    if (fsync(file->directory_fd) < 0)
+        return outfile_fail(file, "sync the directory of", errno, reason);
     eng_outfile_discard(file);
     return 0;
 }

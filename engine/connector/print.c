@@ -1,7 +1,8 @@
 /* pen_print: a stream on standard output, for people. pen_discard: a stream that is not looked at.
  *
- * A row of an updating stream is shown with its kind: +I -U +U -D. In CSV and JSON the kind is a column
- * `op`. What a failure repeats is printed again: there is no taking back a line that was read. */
+ * A row of an updating stream is shown with its kind: +I -U +U -D. In CSV and JSON the kind is a
+ * column `op`. What a failure repeats is printed again: there is no taking back a line that was
+ * read. */
 #include <string.h>
 
 #include "engine/connector/standard_output.h"

@@ -6,10 +6,12 @@
  *                   0                      ^ a range begins with a line
  *     splits        |======================|=========|=========|
  *
- * Compressed files, CSV with line ends in columns and binary files have no places to enter: one split a
- * file. A split is taken up where its `position` says, so a job that is restored goes on there.
+ * Compressed files, CSV with line ends in columns and binary files have no places to enter: one
+ * split a file. A split is taken up where its `position` says, so a job that is restored goes on
+ * there.
  *
- * Ranges are claimed in order, so that at any moment the subtasks read neighbouring parts of a file.
+ * Ranges are claimed in order, so that at any moment the subtasks read neighbouring parts of a
+ * file.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,8 +25,9 @@
 #include "shm/check.h"
 
 enum {
-    /* A range costs an open and a look at the header, some 50 us; a megabyte of lines takes 10 ms. Files
-     * are cut into many more ranges than there are subtasks, because these are not equally fast. */
+    /* A range costs an open and a look at the header, some 50 us; a megabyte of lines takes 10 ms.
+     * Files are cut into many more ranges than there are subtasks, because these are not equally
+     * fast. */
     READ_RANGE_BYTES_MIN = 1 << 20,
     READ_RANGE_BYTES_MAX = 64 << 20,
     READ_RANGES = 256, /* of one file, where the bounds allow */
@@ -203,8 +206,9 @@ static void read_stdin_open(pen_context *ctx)
         pen_fail(ctx, "%s", reason.text);
 }
 
-/* An intake asks whether there is something before it reads, so nothing blocks here; the process is one
- * of its own all the same, because another program may read from the same pipe and be faster. */
+/* An intake asks whether there is something before it reads, so nothing blocks here; the process is
+ * one of its own all the same, because another program may read from the same pipe and be faster.
+ */
 static int read_stdin_poll(pen_context *ctx, void *split)
 {
     (void)split;
@@ -253,8 +257,9 @@ static bool read_options_good(struct pen_graph *graph, const struct pen_read *re
         return false;
     }
     if (!csv && (read->no_header || read->multiline || read->separator)) {
-        eng_graph_mistake(graph, origin, "%s(%s): .no_header, .multiline and .separator are for CSV",
-                          call, read->path);
+        eng_graph_mistake(graph, origin,
+                          "%s(%s): .no_header, .multiline and .separator are for CSV", call,
+                          read->path);
         good = false;
     }
     if (read->format == ENG_FORMAT_LINES && !eng_schema_same(read->out, &pen_line_schema)) {
@@ -290,7 +295,8 @@ static struct pen_function *read_function(struct pen_graph *graph, const struct 
 }
 
 static pen_stream read_add_stdin(struct pen_graph *graph, const struct pen_read *read,
-                                 const struct read_program *program, const struct pen_origin *origin)
+                                 const struct read_program *program,
+                                 const struct pen_origin *origin)
 {
     struct pen_source source = {
         .origin = *origin,
@@ -308,7 +314,8 @@ static pen_stream read_add_stdin(struct pen_graph *graph, const struct pen_read 
     };
 
     if (read->parallelism > 1)
-        eng_graph_mistake(graph, &read->origin, "%s(-): standard input is read by one subtask, not %u",
+        eng_graph_mistake(graph, &read->origin,
+                          "%s(-): standard input is read by one subtask, not %u",
                           read_call(read->format), read->parallelism);
     return eng_graph_add_source(graph, &source, read_call(read->format));
 }

@@ -51,8 +51,8 @@ static void reading_open_lines(struct eng_reading *reading, const struct eng_rea
 }
 
 int eng_reading_open_descriptor(struct eng_reading *reading,
-                                const struct eng_reading_options *options, int fd,
-                                const char *name, struct eng_reason *reason)
+                                const struct eng_reading_options *options, int fd, const char *name,
+                                struct eng_reason *reason)
 {
     struct eng_reading_place place = {.end_offset = INT64_MAX, .line_number = 1};
     int result = reading_begin(reading, options, name, reason);
@@ -149,7 +149,8 @@ static int reading_read_head(struct eng_reading *reading, struct eng_reason *rea
         case ENG_LINES_ONE:
             return reading_take_header(reading, line, reason);
         case ENG_LINES_LONG:
-            eng_reason_set(reason, "%s: its first line, which should name the columns, has %llu bytes",
+            eng_reason_set(reason,
+                           "%s: its first line, which should name the columns, has %llu bytes",
                            reading->name, (unsigned long long)reading->lines.bytes);
             return -EBADMSG;
         case ENG_LINES_MORE:
@@ -226,8 +227,8 @@ static void reading_place(const struct eng_reading *reading, struct eng_reason *
         eng_reason_set(reason, "%s:%lld: %s", reading->name, (long long)reading->lines.number,
                        why.text);
     else
-        eng_reason_set(reason, "%s, byte %lld: %s", reading->name,
-                       (long long)reading->lines.offset, why.text);
+        eng_reason_set(reason, "%s, byte %lld: %s", reading->name, (long long)reading->lines.offset,
+                       why.text);
 }
 
 static enum eng_read_step reading_step_line(struct eng_reading *reading, const void **record,
@@ -269,7 +270,8 @@ static enum eng_read_step reading_step_line(struct eng_reading *reading, const v
 /* ---- Binary records -------------------------------------------------------------------------- */
 
 /* The window does not hold all of what comes next. */
-static enum eng_read_step reading_fill_binary(struct eng_reading *reading, struct eng_reason *reason)
+static enum eng_read_step reading_fill_binary(struct eng_reading *reading,
+                                              struct eng_reason *reason)
 {
     size_t bytes;
 
@@ -287,7 +289,8 @@ static enum eng_read_step reading_fill_binary(struct eng_reading *reading, struc
     eng_intake_window(&reading->intake, &bytes);
     if (bytes == 0) return ENG_READ_END;
     /* Whoever wrote it did not finish. What stands before is good and has been read. */
-    eng_reason_set(reason, "%s, byte %lld: the file ends in the middle of a record, %zu bytes of it",
+    eng_reason_set(reason,
+                   "%s, byte %lld: the file ends in the middle of a record, %zu bytes of it",
                    reading->name, (long long)reading->intake.offset, bytes);
     eng_intake_take(&reading->intake, bytes);
     return ENG_READ_BAD;
@@ -305,8 +308,7 @@ static enum eng_read_step reading_step_binary(struct eng_reading *reading, const
         return result == -EAGAIN ? reading_fill_binary(reading, reason) : ENG_READ_FAILED;
     }
     const char *window = eng_intake_window(&reading->intake, &bytes);
-    int64_t taken =
-        eng_binary_next(&reading->binary, window, bytes, record, &record_bytes, reason);
+    int64_t taken = eng_binary_next(&reading->binary, window, bytes, record, &record_bytes, reason);
     if (taken == -EAGAIN) return reading_fill_binary(reading, reason);
     if (taken < 0) { /* nobody knows where the next record begins */
         struct eng_reason why = *reason;

@@ -4,15 +4,17 @@
  *     intake -> binary records                      PEN_BINARY
  *
  * What the sources for files, standard input and TCP have in common: their poll functions call
- * eng_reading_poll, save eng_reading_position in their split, and add what is their own. One for each
- * split, in the process that reads it.
+ * eng_reading_poll, save eng_reading_position in their split, and add what is their own. One for
+ * each split, in the process that reads it.
  *
- * The first bytes of a file may be about all of it: the names of CSV's columns, the head of a binary
- * file. A reading that begins at 0 meets them on its way; one that begins later reads them in advance
- * (eng_reading_open does), so a split can be taken up anywhere.
+ * The first bytes of a file may be about all of it: the names of CSV's columns, the head of a
+ * binary file. A reading that begins at 0 meets them on its way; one that begins later reads them
+ * in advance (eng_reading_open does), so a split can be taken up anywhere.
  *
- * Bad records are rejected with file, place and reason; what concerns the whole file (a header without a
- * column that is needed, damaged compression, an error of the disk) fails the job.
+ * Bad records are rejected with file, place and reason; what concerns the whole file (a header
+ * without a column that is needed, damaged compression, an error of the disk) fails the job.
+ *
+ * Its parts point to each other: once open it must not be moved.
  */
 #ifndef ENG_CONNECTOR_READING_H
 #define ENG_CONNECTOR_READING_H
@@ -57,12 +59,12 @@ int eng_reading_open_file(struct eng_reading *reading, const struct eng_reading_
                           struct eng_reason *reason);
 /* Another connection, another file: from the beginning. */
 int eng_reading_open_descriptor(struct eng_reading *reading,
-                                const struct eng_reading_options *options, int fd,
-                                const char *name, struct eng_reason *reason);
+                                const struct eng_reading_options *options, int fd, const char *name,
+                                struct eng_reason *reason);
 void eng_reading_close(struct eng_reading *reading); /* accepts zeros */
 
-/* Whether the file's head goes with the records: for a plan, before anything runs. 0 or -errno with a
- * reason. */
+/* Whether the file's head goes with the records: for a plan, before anything runs. 0 or -errno with
+ * a reason. */
 int eng_reading_check_file(const struct eng_reading_options *options, const char *path,
                            struct eng_reason *reason);
 
@@ -79,8 +81,8 @@ enum eng_read_step {
 enum eng_read_step eng_reading_step(struct eng_reading *reading, const void **record,
                                     pen_view *line, struct eng_reason *reason);
 
-/* Emits some hundred records, or what there is, and rejects what is bad. MORE, LATER, END, or FAILED with
- * a reason. */
+/* Emits some hundred records, or what there is, and rejects what is bad. MORE, LATER, END, or
+ * FAILED with a reason. */
 enum eng_read_step eng_reading_emit(pen_context *ctx, struct eng_reading *reading,
                                     struct eng_reason *reason);
 /* The same for a poll function: a failure fails the job. */

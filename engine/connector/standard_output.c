@@ -11,8 +11,8 @@ enum { STANDARD_OUTPUT_WAIT_MS = 1000 };
 void eng_standard_output_open(struct eng_standard_output *output)
 {
     *output = (struct eng_standard_output){0};
-    /* A pipe whose reader has gone is an error with a sentence, not a signal that ends the process. It
-     * is a process of this sink's own. */
+    /* A pipe whose reader has gone is an error with a sentence, not a signal that ends the process.
+     * It is a process of this sink's own. */
     signal(SIGPIPE, SIG_IGN);
 }
 

@@ -1,8 +1,8 @@
 /* engine/connector/standard_output.h: records as lines on standard output.
  *
- * For sinks that run in a process that may block: the terminal, or a program behind a pipe, reads as
- * fast as it likes, and what it has not read holds the job back. A batch is encoded, then written
- * whole, so that a line is never cut by another process of the job that writes there too.
+ * For sinks that run in a process that may block: the terminal, or a program behind a pipe, reads
+ * as fast as it likes, and what it has not read holds the job back. A batch is encoded, then
+ * written whole, so that a line is never cut by another process of the job that writes there too.
  *
  * Nobody reads any more (`... | head`): the job fails and says so.
  *

@@ -1,8 +1,8 @@
 /* pen_read_tcp: lines from a connection.
  *
- * Connects when the job starts, without waiting, and reads what the other side sends until it closes:
- * that is the end of the stream, or with `.reconnect` a reason to connect again. What a connection ends
- * in the middle of a line is taken for a line. Nothing can be read twice. */
+ * Connects when the job starts, without waiting, and reads what the other side sends until it
+ * closes: that is the end of the stream, or with `.reconnect` a reason to connect again. What a
+ * connection ends in the middle of a line is taken for a line. Nothing can be read twice. */
 #include "engine/connector/dial.h"
 #include "engine/connector/reading.h"
 #include "engine/flow/context.h"

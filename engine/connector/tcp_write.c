@@ -1,12 +1,13 @@
 /* pen_write_tcp: a line for each record, to whoever listens at an address.
  *
- * One subtask, one connection, made when the first record comes. A record is taken when all its bytes
- * are with the kernel. What the kernel does not take now is not kept here: the record counts as not
- * taken, is handed in again, and is sent from the byte where it was cut. So the stream waits while the
- * other side does not read, and nothing is left over when it ends.
+ * One subtask, one connection, made when the first record comes. A record is taken when all its
+ * bytes are with the kernel. What the kernel does not take now is not kept here: the record counts
+ * as not taken, is handed in again, and is sent from the byte where it was cut. So the stream waits
+ * while the other side does not read, and nothing is left over when it ends.
  *
- * With `.reconnect` a lost connection is made again and the record that was cut is sent whole. What the
- * kernel had taken and the other side had not read is lost then: at most what its buffers hold. */
+ * With `.reconnect` a lost connection is made again and the record that was cut is sent whole. What
+ * the kernel had taken and the other side had not read is lost then: at most what its buffers hold.
+ */
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -31,8 +32,8 @@ struct tcp_local {
     struct eng_dial dial;
     struct eng_encoding encoding;
     struct eng_text_out out;
-    bool head_sent;      /* of this connection */
-    size_t sent_bytes;   /* of the first record that was not taken */
+    bool head_sent;    /* of this connection */
+    size_t sent_bytes; /* of the first record that was not taken */
     /* Where each encoded record ends in `out`. */
     uint32_t count;
     size_t ends[ENG_BATCH_RECORDS_MAX];
@@ -50,7 +51,8 @@ static void tcp_open(pen_context *ctx)
         pen_fail(ctx, "%s", reason.text);
 }
 
-/* Whoever closes a connection with bytes unread resets it, and the other side may lose the last lines. */
+/* Whoever closes a connection with bytes unread resets it, and the other side may lose the last
+ * lines. */
 static void tcp_drain(int fd)
 {
     char bytes[4096];
@@ -84,8 +86,8 @@ static void tcp_encode(pen_context *ctx, struct tcp_local *local, const struct p
     }
 }
 
-/* Sends what is encoded, from the byte where the first record was cut. False: the connection is lost, or
- * the job has failed. *full: the kernel takes no more. */
+/* Sends what is encoded, from the byte where the first record was cut. False: the connection is
+ * lost, or the job has failed. *full: the kernel takes no more. */
 static bool tcp_send(pen_context *ctx, struct tcp_local *local, size_t *at_bytes, bool *full)
 {
     const struct tcp_program *program = pen_user(ctx);
@@ -113,7 +115,8 @@ static bool tcp_send(pen_context *ctx, struct tcp_local *local, size_t *at_bytes
     return true;
 }
 
-/* How many of the encoded records are with the kernel; what is left of the next one is remembered. */
+/* How many of the encoded records are with the kernel; what is left of the next one is remembered.
+ */
 static uint32_t tcp_taken(struct tcp_local *local, size_t at_bytes)
 {
     uint32_t taken = 0;

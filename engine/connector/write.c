@@ -1,15 +1,15 @@
 /* pen_write_csv, pen_write_json, pen_write_binary: files as a sink.
  *
  *     path            what is written
- *     out             a directory, made if need be: part-SUBTASK-NUMBER.csv, one after the other. A part
- *                     that is there already is an earlier run's, and is not touched: the job fails
- *     out.csv         one file, by one subtask; it takes the place of an earlier one, whole. The endings
- *                     .csv, .json, .jsonl, .ndjson and .bin say so, unless a directory has that name
+ *     out             a directory, made if need be: part-SUBTASK-NUMBER.csv, one after the other. A
+ * part that is there already is an earlier run's, and is not touched: the job fails out.csv one
+ * file, by one subtask; it takes the place of an earlier one, whole. The endings .csv, .json,
+ * .jsonl, .ndjson and .bin say so, unless a directory has that name
  *     -               standard output, by one subtask, in a process that may block
  *
- * A file is hidden until it is whole. A new one is begun when it is large or old enough, which is looked
- * at when a record comes; a subtask that gets none makes no file. When the job fails, what was not
- * shown is gone.
+ * A file is hidden until it is whole. A new one is begun when it is large or old enough, which is
+ * looked at when a record comes; a subtask that gets none makes no file. When the job fails, what
+ * was not shown is gone.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -39,9 +39,9 @@ enum {
 struct write_program {
     enum pen_format format;
     const char *path, *row_column;
-    bool single;                /* the path is the file */
-    const char *directory;      /* where files go */
-    const char *name;           /* single: of the file */
+    bool single;           /* the path is the file */
+    const char *directory; /* where files go */
+    const char *name;      /* single: of the file */
     pen_duration roll_every;
     int64_t roll_bytes;
 };
@@ -76,8 +76,8 @@ static const char *write_name(pen_context *ctx, uint32_t number)
                       eng_format_extension(program->format));
 }
 
-/* Parts that are there already are of an earlier run: subtasks open before any of them writes. New ones
- * beside them would pass for one result. */
+/* Parts that are there already are of an earlier run: subtasks open before any of them writes. New
+ * ones beside them would pass for one result. */
 static bool write_directory_is_fresh(pen_context *ctx)
 {
     const struct write_program *program = pen_user(ctx);
@@ -91,8 +91,9 @@ static bool write_directory_is_fresh(pen_context *ctx)
     while ((entry = readdir(directory)) != NULL)
         if (strncmp(entry->d_name, WRITE_PART, sizeof WRITE_PART - 1) == 0) break;
     if (entry)
-        pen_fail(ctx, "%s/%s is there already, the result of an earlier run; remove the directory or "
-                      "write elsewhere",
+        pen_fail(ctx,
+                 "%s/%s is there already, the result of an earlier run; remove the directory or "
+                 "write elsewhere",
                  program->directory, entry->d_name);
     closedir(directory);
     return entry == NULL;
@@ -216,7 +217,9 @@ static void write_stdout_open(pen_context *ctx)
 
 static const char *write_call(enum pen_format format)
 {
-    return format == PEN_CSV ? "pen_write_csv" : format == PEN_JSON ? "pen_write_json" : "pen_write_binary";
+    return format == PEN_CSV    ? "pen_write_csv"
+           : format == PEN_JSON ? "pen_write_json"
+                                : "pen_write_binary";
 }
 
 static bool write_options_good(struct pen_graph *graph, const struct pen_write *write)
@@ -241,10 +244,11 @@ static bool write_options_good(struct pen_graph *graph, const struct pen_write *
                           "%s(%s): this version of Penstock cannot do that yet: .upsert_key", call,
                           write->path);
     if (write->row_column && write->format == PEN_BINARY)
-        eng_graph_mistake(graph, origin,
-                          "%s(%s): .row_column is for CSV and JSON; a binary file has the fields of "
-                          "its records only",
-                          call, write->path);
+        eng_graph_mistake(
+            graph, origin,
+            "%s(%s): .row_column is for CSV and JSON; a binary file has the fields of "
+            "its records only",
+            call, write->path);
     if (write->row_column && write->row_column[0] == '\0')
         eng_graph_mistake(graph, origin, "%s(%s): .row_column is an empty name", call, write->path);
     if (write->roll_every < 0 || write->roll_bytes < 0)
@@ -252,8 +256,8 @@ static bool write_options_good(struct pen_graph *graph, const struct pen_write *
                           write->path);
     if ((eng_name_is_gzip(write->path) || eng_name_is_zstd(write->path)))
         eng_graph_mistake(graph, origin,
-                          "%s(%s): this version of Penstock cannot write compressed files yet", call,
-                          write->path);
+                          "%s(%s): this version of Penstock cannot write compressed files yet",
+                          call, write->path);
     return eng_graph_mistakes(graph) == mistakes;
 }
 
@@ -319,15 +323,14 @@ static bool write_single_good(struct pen_graph *graph, const struct pen_write *w
         eng_graph_mistake(graph, &write->origin, "%s(-): binary records go to files", call);
     if (write->row_column && layout && eng_layout_find(layout, write->row_column))
         eng_graph_mistake(graph, &write->origin,
-                          "%s(%s): .row_column is \"%s\", which is a field of %s", call, write->path,
-                          write->row_column, layout->schema->name);
+                          "%s(%s): .row_column is \"%s\", which is a field of %s", call,
+                          write->path, write->row_column, layout->schema->name);
     return eng_graph_mistakes(graph) == mistakes;
 }
 
-static const struct pen_function *write_function(struct pen_graph *graph,
-                                                 const struct eng_layout *layout, const char *name,
-                                                 void (*loop)(pen_context *,
-                                                              const struct pen_batch *))
+static const struct pen_function *
+write_function(struct pen_graph *graph, const struct eng_layout *layout, const char *name,
+               void (*loop)(pen_context *, const struct pen_batch *))
 {
     struct pen_function *function = eng_graph_keep(graph, sizeof *function);
 
