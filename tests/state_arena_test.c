@@ -214,6 +214,33 @@ static void blocks_wait_for_the_last_image_that_sees_them(void)
     eng_arena_close(arena);
 }
 
+/* Small blocks of a few runs, retired in any order over two epochs, so that runs change their place in
+ * the line while others stand before and behind them. */
+static void small_blocks_are_retired_in_any_order(void)
+{
+    enum { BLOCKS = 128 * 6 };
+    struct eng_arena *arena = arena_new(RANGE, 0);
+    void *blocks[BLOCKS];
+    srandom(3);
+    for (uint64_t epoch = 2; epoch < 40; epoch += 2) {
+        for (uint32_t i = 0; i < BLOCKS; i++) blocks[i] = eng_arena_block(arena, 512);
+        for (uint32_t i = BLOCKS - 1; i > 0; i--) {
+            uint32_t j = (uint32_t)random() % (i + 1);
+            void *block = blocks[i];
+            blocks[i] = blocks[j];
+            blocks[j] = block;
+        }
+        eng_arena_freeze(arena, epoch);
+        for (uint32_t i = 0; i < BLOCKS / 2; i++) eng_arena_block_free(arena, blocks[i], 512);
+        eng_arena_freeze(arena, epoch + 1);
+        for (uint32_t i = BLOCKS / 2; i < BLOCKS; i++) eng_arena_block_free(arena, blocks[i], 512);
+        CU_ASSERT_EQUAL(eng_arena_retired_bytes(arena), BLOCKS * 512);
+        CU_ASSERT_TRUE(eng_arena_thaw(arena, UINT64_MAX, UINT32_MAX));
+        CU_ASSERT_EQUAL(eng_arena_bytes(arena), 0);
+    }
+    eng_arena_close(arena);
+}
+
 static void thawing_is_bounded_and_gives_everything_back(void)
 {
     enum { BLOCKS = 2000 };
@@ -314,6 +341,7 @@ int main(void)
     CU_ADD_TEST(suite, a_limit_on_addresses_makes_a_smaller_range);
     CU_ADD_TEST(suite, a_frozen_arena_retires_and_takes_from_elsewhere);
     CU_ADD_TEST(suite, blocks_wait_for_the_last_image_that_sees_them);
+    CU_ADD_TEST(suite, small_blocks_are_retired_in_any_order);
     CU_ADD_TEST(suite, thawing_is_bounded_and_gives_everything_back);
     CU_ADD_TEST(suite, an_image_reads_what_was_there_at_the_cut);
     CU_ADD_TEST(suite, many_arenas_live_side_by_side);
