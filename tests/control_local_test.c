@@ -1,7 +1,10 @@
 /* Whole jobs in one process, against plain loops.
- * Method: the real graph, planner, workers and rings; workers are stepped in turn. Sinks add what they
- * see to counters of this test. Every job runs at several parallelisms, and with rings so small that
- * they are full most of the time. */
+ * Shows: engine/flow/{context,chain,exchange,emit,call,keyed,key_call,reject,worker,board},
+ * engine/operator/{map,filter,pass,process,keyed,aggregate,event_time,generate,sink} and
+ * engine/control/{assemble,local}.
+ * Method: the real graph, planner, workers and rings; workers are stepped in turn. Sinks add what
+ * they see to counters of this test. Every job runs at several parallelisms, and with rings so
+ * small that they are full most of the time. */
 #include "engine/control/local.h"
 
 #include <CUnit/Basic.h>
@@ -36,7 +39,8 @@ static void make(pen_context *ctx, uint64_t index)
 }
 PEN_GENERATE(make, event);
 
-/* Runs a job at parallelisms 1, 2, 3 and 8, with planned and with tiny rings; `check` after each. */
+/* Runs a job at parallelisms 1, 2, 3 and 8, with planned and with tiny rings; `check` after each.
+ */
 static void run_everywhere(void (*job)(pen_graph *), void (*reset)(void),
                            void (*check)(const struct eng_local *))
 {
@@ -221,7 +225,8 @@ static void copies(pen_context *ctx, const struct event *event)
 {
     for (int64_t n = event->value % 3; n > 0; n--)
         pen_send(ctx, event, event);
-    if (event->value % 10 == 0) pen_emit_to(ctx, 1, tally, .key = event->key, .count = event->value);
+    if (event->value % 10 == 0)
+        pen_emit_to(ctx, 1, tally, .key = event->key, .count = event->value);
 }
 PEN_MAP(copies, event, event);
 
@@ -359,7 +364,8 @@ static void collect(pen_context *ctx, const struct event *event, struct log_entr
     pen_keep(ctx, &entry->all, pen_view_sized(text, all.size_bytes + 1));
     entry->count++;
     if (entry->count < 10) return;
-    if (!pen_text_equal(pen_key_text(ctx, 0), pen_format(ctx, "key-%u", (unsigned)(event->key % 50))))
+    if (!pen_text_equal(pen_key_text(ctx, 0),
+                        pen_format(ctx, "key-%u", (unsigned)(event->key % 50))))
         pen_fail(ctx, "the key is not what the record says");
     pen_emit(ctx, words, .number = event->key, .text = pen_put(ctx, &entry->all));
     pen_forget(ctx);
@@ -479,11 +485,11 @@ PEN_SINK(fold_total, total);
 static void aggregate_job(pen_graph *graph)
 {
     pen_stream events = pen_generate(graph, make, .count = RECORDS, .id = "events");
-    pen_stream sums = pen_aggregate(
-        pen_key_by(events, "key"), total, .id = "sums",
-        .aggregates = PEN_AGGREGATES(pen_count("count"), pen_sum("value", "sum"),
-                                     pen_min("value", "least"), pen_max("value", "most"),
-                                     pen_mean("value", "mean")));
+    pen_stream sums =
+        pen_aggregate(pen_key_by(events, "key"), total, .id = "sums",
+                      .aggregates = PEN_AGGREGATES(
+                          pen_count("count"), pen_sum("value", "sum"), pen_min("value", "least"),
+                          pen_max("value", "most"), pen_mean("value", "mean")));
     pen_sink(sums, fold_total, .id = "seen", .takes_updates = true, .parallelism = 1);
 }
 
@@ -638,7 +644,8 @@ static int64_t last_watermark[8];
 static void make_reading(pen_context *ctx, uint64_t index)
 {
     int64_t disorder = (int64_t)(mix(index) % 5000000);
-    pen_emit(ctx, reading, .at = {(int64_t)index * 1000000 - disorder}, .sensor = (int64_t)(index % 7));
+    pen_emit(ctx, reading, .at = {(int64_t)index * 1000000 - disorder},
+             .sensor = (int64_t)(index % 7));
 }
 PEN_GENERATE(make_reading, reading);
 
@@ -692,8 +699,8 @@ static void no_record_is_late_within_the_promised_disorder(void)
 
 static void endless_job(pen_graph *graph)
 {
-    pen_stream readings = pen_event_time(pen_generate(graph, make_reading), "at",
-                                         .out_of_order = PEN_SECONDS(5));
+    pen_stream readings =
+        pen_event_time(pen_generate(graph, make_reading), "at", .out_of_order = PEN_SECONDS(5));
     pen_sink(pen_rebalance(readings), see_reading, .id = "seen", .close = see_end);
 }
 
@@ -705,7 +712,8 @@ static void stop_ends_without_and_drain_with_the_last_watermark(void)
         char reason[4096];
 
         time_reset();
-        CU_ASSERT_EQUAL_FATAL(eng_local_open(&local, endless_job, &options, reason, sizeof reason), 0);
+        CU_ASSERT_EQUAL_FATAL(eng_local_open(&local, endless_job, &options, reason, sizeof reason),
+                              0);
         for (int i = 0; i < 100; i++)
             CU_ASSERT_TRUE(eng_local_step(&local));
         eng_local_command(&local, drain ? ENG_COMMAND_DRAIN : ENG_COMMAND_STOP);

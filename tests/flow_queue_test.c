@@ -24,7 +24,8 @@ static void frame_put(struct eng_queue *queue, uint64_t number, uint32_t size_by
     memcpy(at, &frame, sizeof frame);
 }
 
-/* Reads up to `most` frames. Returns how many; *right is false when one is not as it was written. */
+/* Reads up to `most` frames. Returns how many; *right is false when one is not as it was written.
+ */
 static uint64_t frames_take(struct eng_queue *queue, uint64_t next, uint64_t most, bool *right)
 {
     uint64_t count = 0;
@@ -94,7 +95,8 @@ static void memory_of_a_flood_is_given_back(void)
     CU_ASSERT_TRUE(queue.memory_bytes >= 100000u * 1024u);
     CU_ASSERT_EQUAL(frames_take(&queue, 0, UINT64_MAX, &right), 100000);
     CU_ASSERT_TRUE(right);
-    CU_ASSERT_TRUE(queue.memory_bytes <= 3 * (ENG_QUEUE_CHUNK_BYTES + sizeof(struct eng_queue_chunk)));
+    CU_ASSERT_TRUE(queue.memory_bytes <=
+                   3 * (ENG_QUEUE_CHUNK_BYTES + sizeof(struct eng_queue_chunk)));
     eng_queue_close(&queue);
 }
 

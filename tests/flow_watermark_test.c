@@ -109,8 +109,8 @@ static void random_sayings_agree_with_the_definition(void)
             int64_t now = definition(count);
             if (now > highest) highest = now;
             CU_ASSERT_EQUAL_FATAL(watermark.watermark_us, highest);
-            CU_ASSERT_EQUAL_FATAL(news,
-                                  before != watermark.watermark_us || idle_before != watermark.idle);
+            CU_ASSERT_EQUAL_FATAL(news, before != watermark.watermark_us ||
+                                            idle_before != watermark.idle);
         }
     }
 }

@@ -1,8 +1,8 @@
-/* A whole job under a seed: workers are simulated processes that lose the processor inside every atomic
- * verb and every seam call, and whose stores become visible late.
- * Method: the keyed count over the smallest rings, so that they wrap and are full; for each seed the
- * sums must be those of a plain loop, no wake-up may be lost (then the run is stuck, and says so), and the
- * same seed must take the same turns. */
+/* A whole job under a seed: workers are simulated processes that lose the processor inside every
+ * atomic verb and every seam call, and whose stores become visible late. Method: the keyed count
+ * over the smallest rings, so that they wrap and are full; for each seed the sums must be those of
+ * a plain loop, no wake-up may be lost (then the run is stuck, and says so), and the same seed must
+ * take the same turns. */
 #include "engine/control/local.h"
 
 #include <CUnit/Basic.h>

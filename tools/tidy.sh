@@ -89,7 +89,9 @@ else
 fi
 
 # 5. A module with a body has a test: X.h with X.c, and what lies beside it as X_part.c without a
-#    header of its own. A simulated body is tested with the real one, or by a sim_ program.
+#    header of its own. A simulated body is tested with the real one, or by a sim_ program. A test may
+#    show several modules: then its opening comment names them, as engine/operator/map or
+#    engine/operator/{map,filter}.
 for file in $(code shm iouring engine | grep '\.c$' | grep -v '^engine/examples/'); do
     folder=$(dirname "$file")
     layer=${folder##*/}
@@ -104,6 +106,8 @@ for file in $(code shm iouring engine | grep '\.c$' | grep -v '^engine/examples/
             [ ! -f "$test" ] || found=$test
         done
     done
+    [ -n "$found" ] || grep -lqE "$folder/($wanted|${module%_sim})\\b|$folder/\\{[^}]*\\b($wanted|${module%_sim})\\b" \
+        -r tests --include=*.c --include=*.sh && found=named
     [ -n "$found" ] || echo "$file:1: no tests/${layer}_${wanted}_test.c" >>"$out"
 done
 

@@ -13,7 +13,7 @@ struct assembler {
     const struct eng_assembly *assembly;
     const struct eng_plan *plan;
     struct eng_worker *worker;
-    pen_context **context_of_node; /* of this worker's subtask; NULL: it has none */
+    pen_context **context_of_node;     /* of this worker's subtask; NULL: it has none */
     struct eng_exchange **exchange_of; /* sending sides, by number of the exchange */
     char *reason;
     size_t reason_bytes;
@@ -127,12 +127,14 @@ int eng_assemble_board(struct eng_board *board, const struct eng_plan *plan, con
 
 /* ---- Rings ----------------------------------------------------------------------------------- */
 
-static const struct eng_plan_ring *assemble_find_ring(const struct eng_plan *plan, uint32_t exchange,
-                                                      uint32_t from, uint32_t to, uint32_t *number)
+static const struct eng_plan_ring *assemble_find_ring(const struct eng_plan *plan,
+                                                      uint32_t exchange, uint32_t from, uint32_t to,
+                                                      uint32_t *number)
 {
     for (uint32_t r = 0; r < plan->ring_count; r++) {
         const struct eng_plan_ring *ring = &plan->rings[r];
-        if (ring->exchange != exchange || ring->from_worker != from || ring->to_worker != to) continue;
+        if (ring->exchange != exchange || ring->from_worker != from || ring->to_worker != to)
+            continue;
         *number = r;
         return ring;
     }
@@ -218,8 +220,8 @@ static int assemble_exchange(struct assembler *a, const struct eng_plan_exchange
 /* ---- Receiving ------------------------------------------------------------------------------- */
 
 /* The lane of this worker's own sending side that leads to the subtask. */
-static struct eng_lane *assemble_own_lane(struct assembler *a, const struct eng_plan_exchange *planned,
-                                          uint32_t subtask)
+static struct eng_lane *assemble_own_lane(struct assembler *a,
+                                          const struct eng_plan_exchange *planned, uint32_t subtask)
 {
     struct eng_exchange *exchange = a->exchange_of[planned->number];
     CHECK(exchange != NULL);
@@ -296,8 +298,9 @@ static struct eng_chain *assemble_chain(struct assembler *a, const struct eng_pl
         uint32_t on_board = assemble_first_subtask(a->plan, node->number) + subtask;
         pen_context *ctx = assemble_new(1, sizeof *ctx);
 
-        eng_context_open(ctx, node, chain, a->worker, eng_board_subtask(a->assembly->board, on_board),
-                         subtask, planned->parallelism);
+        eng_context_open(ctx, node, chain, a->worker,
+                         eng_board_subtask(a->assembly->board, on_board), subtask,
+                         planned->parallelism);
         chain->contexts[i] = ctx;
         a->context_of_node[node->number] = ctx;
         if (i == 0) continue;

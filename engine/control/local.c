@@ -22,8 +22,8 @@ static int local_mistakes(struct eng_local *local, char *reason, size_t reason_b
     return -EINVAL;
 }
 
-static int local_plan(struct eng_local *local, const struct eng_local_options *options, char *reason,
-                      size_t reason_bytes)
+static int local_plan(struct eng_local *local, const struct eng_local_options *options,
+                      char *reason, size_t reason_bytes)
 {
     struct eng_plan_options wish = {.parallelism = options->parallelism ? options->parallelism : 1};
     uint32_t node_count;
@@ -81,8 +81,8 @@ int eng_local_open(struct eng_local *local, void (*job)(pen_graph *graph),
     }
     local->board->started_ns = shm_clock_ns();
     local->board->started_us = shm_clock_wall_us();
-    local->assembly = (struct eng_assembly){
-        &local->plan, &local->settings, local->board, -1, local->ring_memory};
+    local->assembly =
+        (struct eng_assembly){&local->plan, &local->settings, local->board, -1, local->ring_memory};
     local->worker_count = local->plan.worker_count;
     local->workers = calloc(local->worker_count, sizeof *local->workers);
     CHECK(local->workers != NULL);

@@ -24,7 +24,7 @@ struct eng_local {
 };
 
 struct eng_local_options {
-    uint32_t parallelism;   /* 0: 1 */
+    uint32_t parallelism; /* 0: 1 */
     uint32_t argument_count;
     char *const *arguments; /* of the job */
     uint64_t ring_bytes;    /* 0: as planned; else the capacity of every ring, to make them full */

@@ -17,8 +17,8 @@ struct eng_batch {
     uint32_t port;
     const void *const *records;
     const int64_t *times_us;
-    const uint8_t *rows;    /* enum pen_row */
-    const uint64_t *hashes; /* of the keys */
+    const uint8_t *rows;     /* enum pen_row */
+    const uint64_t *hashes;  /* of the keys */
     const void *const *keys; /* key images that travelled with the records; NULL: fields of them */
     const uint32_t *key_sizes;
 };

@@ -19,14 +19,15 @@ static uint64_t board_round_up(uint64_t bytes)
     return (bytes + SHM_CACHELINE - 1) / SHM_CACHELINE * SHM_CACHELINE;
 }
 
-/* Ready words are written by all who send to a worker: those of two workers never share a block. The
- * sum over workers is bounded by this without knowing how the words are dealt out. */
+/* Ready words are written by all who send to a worker: those of two workers never share a block.
+ * The sum over workers is bounded by this without knowing how the words are dealt out. */
 static uint64_t board_ready_bytes(uint64_t workers, uint64_t ready_words)
 {
     return workers * SHM_CACHELINE + board_round_up(ready_words * sizeof(uint64_t));
 }
 
-static struct board_layout board_lay_out(const struct eng_board_counts *counts, uint64_t ready_words)
+static struct board_layout board_lay_out(const struct eng_board_counts *counts,
+                                         uint64_t ready_words)
 {
     struct board_layout at;
     uint64_t next = board_round_up(sizeof(struct eng_board));
@@ -112,7 +113,8 @@ static bool board_workers_are_sane(const struct eng_board *board)
         if (worker->number != i) return false;
         if (worker->ready % sizeof(uint64_t) != 0) return false;
         if (worker->ready > board->size_bytes) return false;
-        if (worker->ready_words > (board->size_bytes - worker->ready) / sizeof(uint64_t)) return false;
+        if (worker->ready_words > (board->size_bytes - worker->ready) / sizeof(uint64_t))
+            return false;
     }
     return true;
 }

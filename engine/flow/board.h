@@ -1,15 +1,15 @@
 /* engine/flow/board.h: what a running job shows in shared memory.
  *
- * The board is the control part of a job's region: supervisor, workers and tools see the same memory,
- * tools read-only. It holds no pointers: arrays lie at offsets that the header names, and every struct
- * has one writer for each block of it. The memory of the rings lies apart (see shm/ring.h).
+ * The board is the control part of a job's region: supervisor, workers and tools see the same
+ * memory, tools read-only. It holds no pointers: arrays lie at offsets that the header names, and
+ * every struct has one writer for each block of it. The memory of the rings lies apart (see
+ * shm/ring.h).
  *
  *     who              writes
  *     supervisor       everything before the workers start; then `command`
- *     worker w         its eng_board_worker, the eng_board_subtask of its subtasks, the producer's or
- *                      consumer's side of its rings
- *     any worker       claim words (fetch-and-add), the ready bits of the worker it has sent to
- *     tools            nothing
+ *     worker w         its eng_board_worker, the eng_board_subtask of its subtasks, the producer's
+ * or consumer's side of its rings any worker       claim words (fetch-and-add), the ready bits of
+ * the worker it has sent to tools            nothing
  *
  * Life of a worker, in its `state`: the arrows are made by eng_worker functions but for the last.
  *
@@ -67,7 +67,8 @@ struct eng_board_worker {
     /* Written by the worker. */
     _Alignas(SHM_CACHELINE) _Atomic uint64_t state; /* enum eng_worker_state */
     _Atomic uint64_t steps, steps_idle;
-    _Atomic uint64_t busy_ns, blocked_ns, idle_ns; /* wall time: working, waiting for room, no input */
+    _Atomic uint64_t busy_ns, blocked_ns,
+        idle_ns; /* wall time: working, waiting for room, no input */
     _Atomic uint64_t parks;
     _Atomic uint64_t memory_bytes; /* state and queues */
     _Atomic uint64_t step_ns_max;
@@ -145,7 +146,8 @@ static inline struct eng_board_node *eng_board_node(const struct eng_board *boar
     return (struct eng_board_node *)eng_board_at(board, board->nodes) + i;
 }
 
-static inline struct eng_board_exchange *eng_board_exchange(const struct eng_board *board, uint32_t i)
+static inline struct eng_board_exchange *eng_board_exchange(const struct eng_board *board,
+                                                            uint32_t i)
 {
     CHECK(i < board->counts.exchanges);
     return (struct eng_board_exchange *)eng_board_at(board, board->exchanges) + i;

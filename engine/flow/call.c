@@ -100,7 +100,8 @@ void *pen_local(pen_context *ctx, size_t size_bytes)
         CHECK(ctx->local != NULL);
         ctx->local_bytes = size_bytes;
     } else if (size_bytes > ctx->local_bytes) {
-        eng_context_die(ctx, "pen_local is asked for %zu bytes, and before for %zu; ask for the same",
+        eng_context_die(ctx,
+                        "pen_local is asked for %zu bytes, and before for %zu; ask for the same",
                         size_bytes, ctx->local_bytes);
     }
     return ctx->local;

@@ -5,13 +5,15 @@
 
 #include "engine/flow/worker.h"
 
-enum { CHAIN_BATCHES_MAX = 4 }; /* of one input in one step: bounds the time between two looks around */
+enum {
+    CHAIN_BATCHES_MAX = 4
+}; /* of one input in one step: bounds the time between two looks around */
 
 /* ---- Gathering frames ------------------------------------------------------------------------ */
 
-/* Hot leaf: record frames from `frames` on, up to a batch of them. Stops before any other kind. Returns
- * the bytes gathered. What a stream does not have is not stored: timed and updating are constants where
- * this is inlined. */
+/* Hot leaf: record frames from `frames` on, up to a batch of them. Stops before any other kind.
+ * Returns the bytes gathered. What a stream does not have is not stored: timed and updating are
+ * constants where this is inlined. */
 static inline __attribute__((always_inline)) uint64_t
 chain_gather(struct eng_gather *restrict gather, const char *frames, uint64_t bytes, bool timed,
              bool updating, uint32_t *count)
@@ -229,7 +231,8 @@ static unsigned chain_read(struct eng_chain *chain, struct eng_input *input)
         if (count > 0)
             chain_hand_down(chain, input, count);
         else
-            done = chain_on_frame(chain, input, (const struct shm_frame *)(const void *)frames, bytes);
+            done =
+                chain_on_frame(chain, input, (const struct shm_frame *)(const void *)frames, bytes);
         input_advance(input, done);
         work += count + 1;
         if (chain->worker->failed) return work;
@@ -269,7 +272,8 @@ unsigned eng_chain_step(struct eng_chain *chain)
         if (eng_exchange_is_blocked(chain->exchanges[i]))
             eng_exchange_flush(chain->exchanges[i], chain->worker->now_ns);
     for (uint32_t i = chain->is_source ? 1 : 0; i < chain->context_count; i++)
-        if (chain->contexts[i]->class->step) work += chain->contexts[i]->class->step(chain->contexts[i]);
+        if (chain->contexts[i]->class->step)
+            work += chain->contexts[i]->class->step(chain->contexts[i]);
     chain->blocked = chain_must_wait(chain);
     if (chain->blocked) return work;
 

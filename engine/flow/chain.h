@@ -1,9 +1,9 @@
 /* engine/flow/chain.h: one subtask of a chain: inputs, a tree of operators, exchanges.
  *
- * A chain takes a batch from one of its inputs, hands it to its head, and what comes out at the end of
- * the calls goes into its exchanges. It takes nothing while something it has sent is still in private
- * memory (an overflowing exchange) or an operator waits; it never blocks. Inputs are a ring each, or
- * the queue of a lane on the same worker.
+ * A chain takes a batch from one of its inputs, hands it to its head, and what comes out at the end
+ * of the calls goes into its exchanges. It takes nothing while something it has sent is still in
+ * private memory (an overflowing exchange) or an operator waits; it never blocks. Inputs are a ring
+ * each, or the queue of a lane on the same worker.
  *
  * Watermarks and ends come in band. The chain's watermark is the smallest over its inputs; when all
  * have ended the operators emit what is left, are closed, and the exchanges pass the end on.
@@ -26,8 +26,8 @@ struct eng_input {
     uint64_t pieces_bytes, pieces_room;
 };
 
-/* The arrays of the batch being read. One for each worker is enough: it is in use only while frames are
- * gathered and the batch is handed down. */
+/* The arrays of the batch being read. One for each worker is enough: it is in use only while frames
+ * are gathered and the batch is handed down. */
 struct eng_gather {
     const void *records[ENG_BATCH_RECORDS_MAX];
     int64_t times_us[ENG_BATCH_RECORDS_MAX];

@@ -51,8 +51,8 @@ static void output_close(struct eng_output *output)
     free(output->times_us);
 }
 
-/* Where the main output's next record goes, for pen_emit. Its short way is open for records of fixed
- * size whose row kinds are those of what they come from. */
+/* Where the main output's next record goes, for pen_emit. Its short way is open for records of
+ * fixed size whose row kinds are those of what they come from. */
 static void context_open_room(pen_context *ctx)
 {
     if (ctx->output_count == 0) return;

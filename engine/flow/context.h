@@ -1,15 +1,16 @@
 /* engine/flow/context.h: one running subtask of an operator: what is behind `pen_context *`.
  *
- * A chain is a tree of contexts. Records go down it by calls: an operator's class calls the user's loop
- * over a batch, what the loop emits gathers in the operator's outputs, and delivering an output calls
- * its targets: the contexts of the operators behind it, or the exchanges at the chain's end. A full
- * output is delivered in the middle of a loop, so buffers are small and stay in the cache.
+ * A chain is a tree of contexts. Records go down it by calls: an operator's class calls the user's
+ * loop over a batch, what the loop emits gathers in the operator's outputs, and delivering an
+ * output calls its targets: the contexts of the operators behind it, or the exchanges at the
+ * chain's end. A full output is delivered in the middle of a loop, so buffers are small and stay in
+ * the cache.
  *
  *     batch -> [ context: class->batch -> user's loop -> pen_emit ] -> output -> target
  *
- * The public struct pen_room_ comes first: pen_emit stores a record of fixed size through it without a
- * call (see penstock/function.h). `room.schema` is NULL when that way is closed: the output's records
- * have texts, its rows have kinds of their own, or nothing may be emitted now.
+ * The public struct pen_room_ comes first: pen_emit stores a record of fixed size through it
+ * without a call (see penstock/function.h). `room.schema` is NULL when that way is closed: the
+ * output's records have texts, its rows have kinds of their own, or nothing may be emitted now.
  */
 #ifndef ENG_FLOW_CONTEXT_H
 #define ENG_FLOW_CONTEXT_H
@@ -60,7 +61,7 @@ struct eng_output {
     char *bytes, *at;
     uint64_t capacity_bytes;
     const void **records;
-    uint32_t *from;    /* index of the record each came from */
+    uint32_t *from; /* index of the record each came from */
     uint8_t *rows;
     int64_t *times_us; /* filled when delivered */
 };
@@ -87,7 +88,7 @@ struct pen_context {
     const struct eng_batch *batch;       /* at hand; NULL: none */
     const struct pen_function *function; /* being called */
     struct pen_batch view;               /* of the batch, as the user's loop sees it */
-    uint8_t *rejected;                   /* of the batch: 1 where pen_reject was called; NULL: none yet */
+    uint8_t *rejected; /* of the batch: 1 where pen_reject was called; NULL: none yet */
 
     struct eng_output *outputs; /* the main one first */
     uint32_t output_count;
@@ -96,9 +97,10 @@ struct pen_context {
     void *local; /* pen_local */
     size_t local_bytes;
     struct eng_put put;
-    struct eng_queue text;  /* memory that stays in place until the batch is done: C strings, copies */
+    struct eng_queue
+        text; /* memory that stays in place until the batch is done: C strings, copies */
     bool text_is_open;
-    const void *copied;     /* what pen_copy returned last: its texts are in place */
+    const void *copied;      /* what pen_copy returned last: its texts are in place */
     const void **key_images; /* of the batch, in keyed functions */
     const struct eng_key *key;
     struct eng_keep keep;
@@ -111,7 +113,7 @@ struct pen_context {
     bool is_ended, is_open, class_is_open;
 
     const struct pen_schema *split_schema;
-    const void *split; /* pen_split */
+    const void *split;         /* pen_split */
     struct eng_node *planning; /* in plan: where splits go */
 };
 
@@ -120,20 +122,20 @@ void eng_context_open(pen_context *ctx, const struct eng_node *node, struct eng_
                       struct eng_worker *worker, struct eng_board_subtask *board, uint32_t subtask,
                       uint32_t parallelism);
 void eng_context_add_target(pen_context *ctx, uint32_t output, struct eng_target target);
-void eng_context_start(pen_context *ctx); /* class's open, then the user's */
+void eng_context_start(pen_context *ctx);  /* class's open, then the user's */
 void eng_context_finish(pen_context *ctx); /* the user's close, then the class's */
-void eng_context_close(pen_context *ctx); /* frees */
+void eng_context_close(pen_context *ctx);  /* frees */
 
 /* ---- For classes ----------------------------------------------------------------------------- */
 
 /* A batch comes in: counts it and hands it to the class. */
 void eng_context_take(pen_context *ctx, const struct eng_batch *batch);
 
-/* Calls a function's loop over a batch and delivers what it emitted. states and results as in struct
- * pen_batch, or NULL. Returns how many records the loop has done: fewer than there are when something
- * asked it to stop (pen_forget, pen_fail): then the class goes on with eng_batch_part. */
+/* Calls a function's loop over a batch and delivers what it emitted. states and results as in
+ * struct pen_batch, or NULL. Returns how many records the loop has done: fewer than there are when
+ * something asked it to stop (pen_forget, pen_fail): then the class goes on with eng_batch_part. */
 uint32_t eng_context_call(pen_context *ctx, const struct pen_function *function,
-                      const struct eng_batch *batch, void *const *states, uint8_t *results);
+                          const struct eng_batch *batch, void *const *states, uint8_t *results);
 
 /* Delivers what has been emitted so far. */
 void eng_context_deliver(pen_context *ctx);
@@ -156,11 +158,13 @@ void eng_source_progress(pen_context *ctx, uint64_t bytes);
 /* Emits a record that lies as one run of bytes with its texts in place. */
 void eng_context_emit(pen_context *ctx, uint32_t output, enum pen_row row,
                       const struct pen_schema *schema, const void *record);
-/* A copy in memory of its own (free it) of a record with texts that were put. NULL: the job has failed. */
+/* A copy in memory of its own (free it) of a record with texts that were put. NULL: the job has
+ * failed. */
 void *eng_context_lay(pen_context *ctx, const struct eng_layout *layout, const void *record,
                       uint32_t *size_bytes);
 /* The layout of a schema that this operator's records have; NULL: none of them. */
-const struct eng_layout *eng_context_layout(const pen_context *ctx, const struct pen_schema *schema);
+const struct eng_layout *eng_context_layout(const pen_context *ctx,
+                                            const struct pen_schema *schema);
 
 /* The job cannot go on. The first reason is kept. */
 void eng_context_fail(pen_context *ctx, const char *format, ...)
@@ -170,7 +174,8 @@ bool eng_context_has_failed(const pen_context *ctx);
 _Noreturn void eng_context_die(pen_context *ctx, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* A bad record with its reason: counted, shown, written down. `record` as text for the dead letter. */
+/* A bad record with its reason: counted, shown, written down. `record` as text for the dead letter.
+ */
 void eng_context_reject(pen_context *ctx, const char *reason, pen_view record);
 
 /* Memory in place until the batch is done. */

@@ -21,7 +21,8 @@ static struct eng_decoder *decode_open(pen_context *ctx, uint32_t output, enum p
 {
     struct eng_reason reason = {{0}};
 
-    if (output >= ctx->output_count || !eng_schema_same(schema, ctx->outputs[output].node->schema)) {
+    if (output >= ctx->output_count ||
+        !eng_schema_same(schema, ctx->outputs[output].node->schema)) {
         eng_context_fail(ctx, "it decodes a %s for output %u, which is of another type",
                          schema->name, output);
         return NULL;

@@ -20,7 +20,8 @@ static struct eng_output *emit_output(pen_context *ctx, uint32_t output,
 {
     if (ctx->worker->failed) return NULL;
     if (ctx->phase != ENG_PHASE_RECORD) {
-        eng_context_fail(ctx, "it emits where no record is at hand (in open, close or a key function)");
+        eng_context_fail(ctx,
+                         "it emits where no record is at hand (in open, close or a key function)");
         return NULL;
     }
     if (output >= ctx->output_count) {
@@ -67,17 +68,19 @@ static const char *emit_text_source(pen_context *ctx, const struct eng_field *fi
     if (text->offset_bytes < 0) {
         uint64_t position = (uint64_t)(-(int64_t)text->offset_bytes - 1);
         if (position + text->size_bytes <= ctx->put.used_bytes) return ctx->put.bytes + position;
-        eng_context_fail(ctx,
-                         "the text of field %s was put for an earlier record; call pen_put again for "
-                         "each record that is emitted",
-                         field->name);
+        eng_context_fail(
+            ctx,
+            "the text of field %s was put for an earlier record; call pen_put again for "
+            "each record that is emitted",
+            field->name);
         return NULL;
     }
     if (placed && text->offset_bytes > 0) return (const char *)text + text->offset_bytes;
-    eng_context_fail(ctx,
-                     "field %s is a copy of a text, and a text cannot be copied with =; write .%s = "
-                     "pen_put(ctx, &record->%s), or use pen_copy and pen_send",
-                     field->name, field->name, field->name);
+    eng_context_fail(
+        ctx,
+        "field %s is a copy of a text, and a text cannot be copied with =; write .%s = "
+        "pen_put(ctx, &record->%s), or use pen_copy and pen_send",
+        field->name, field->name, field->name);
     return NULL;
 }
 
@@ -93,8 +96,8 @@ static bool emit_texts_bytes(const struct eng_layout *layout, const void *record
     return *bytes + layout->fixed_bytes <= ENG_RECORD_BYTES_MAX;
 }
 
-/* Lays the texts of the record at `to` (a copy of `record`) behind its fixed part. Returns the whole size,
- * 0: failed. */
+/* Lays the texts of the record at `to` (a copy of `record`) behind its fixed part. Returns the
+ * whole size, 0: failed. */
 static uint32_t emit_lay_texts(pen_context *ctx, const struct eng_layout *layout, char *to,
                                const void *record, bool placed)
 {
@@ -128,7 +131,8 @@ static uint32_t output_count(const pen_context *ctx, const struct eng_output *ou
     return out == ctx->outputs ? (uint32_t)(ctx->room.from - out->from) : out->count;
 }
 
-/* A place of size_bytes for the next record of an output. Delivers what is there when it is full. */
+/* A place of size_bytes for the next record of an output. Delivers what is there when it is full.
+ */
 static char *output_place(pen_context *ctx, struct eng_output *out, uint64_t size_bytes)
 {
     bool is_main = out == ctx->outputs;
@@ -185,8 +189,9 @@ static void emit_one(pen_context *ctx, struct eng_output *out, uint32_t from, en
         return;
     }
     if (layout->text_count > 0 && !emit_texts_bytes(layout, record, &texts_bytes)) {
-        eng_context_fail(ctx, "it emits a %s of %" PRIu64 " bytes; the limit is %u", layout->schema->name,
-                         texts_bytes + layout->fixed_bytes, ENG_RECORD_BYTES_MAX);
+        eng_context_fail(ctx, "it emits a %s of %" PRIu64 " bytes; the limit is %u",
+                         layout->schema->name, texts_bytes + layout->fixed_bytes,
+                         ENG_RECORD_BYTES_MAX);
         return;
     }
     uint64_t room_bytes = eng_record_round((uint32_t)(layout->fixed_bytes + texts_bytes));
@@ -283,7 +288,8 @@ static char *put_claim(pen_context *ctx, uint32_t size_bytes)
 
     if (need > put->capacity_bytes) {
         if (need > EMIT_BYTES_MAX)
-            eng_context_die(ctx, "it puts texts of more than %u bytes for one record", EMIT_BYTES_MAX);
+            eng_context_die(ctx, "it puts texts of more than %u bytes for one record",
+                            EMIT_BYTES_MAX);
         uint64_t capacity = put->capacity_bytes ? put->capacity_bytes : 1024;
         while (capacity < need)
             capacity *= 2;

@@ -97,8 +97,8 @@ void eng_lane_queue_read(struct eng_lane *lane, uint64_t size_bytes)
     lane->limit = lane->queue.limit;
 }
 
-/* Moves a frame that is larger than the ring takes in one piece, as far as there is room. `done` is how
- * much of it has moved. */
+/* Moves a frame that is larger than the ring takes in one piece, as far as there is room. `done` is
+ * how much of it has moved. */
 static bool lane_move_pieces(struct eng_lane *lane, const char *frame, uint64_t size_bytes,
                              uint64_t *done)
 {
@@ -189,10 +189,11 @@ static inline void exchange_write(struct eng_lane *lane, const struct eng_batch 
     memcpy(frame + 1, batch->records[i], record_bytes);
 }
 
-/* Hot leaf: the lane of a record is the part of the hash space that its consumer owns. record_bytes is
- * a constant where this is inlined, so that the copy is a few stores. */
-static inline __attribute__((always_inline)) void
-exchange_scatter(struct eng_exchange *exchange, const struct eng_batch *batch, uint32_t record_bytes)
+/* Hot leaf: the lane of a record is the part of the hash space that its consumer owns. record_bytes
+ * is a constant where this is inlined, so that the copy is a few stores. */
+static inline __attribute__((always_inline)) void exchange_scatter(struct eng_exchange *exchange,
+                                                                   const struct eng_batch *batch,
+                                                                   uint32_t record_bytes)
 {
     struct eng_lane *lanes = exchange->lanes;
     uint64_t lane_count = exchange->lane_count;
@@ -262,7 +263,7 @@ static void exchange_send_by_function(struct eng_exchange *exchange, const struc
         struct shm_frame *frame = eng_lane_claim(&exchange->lanes[lane], size_bytes);
         char *to = (char *)(frame + 1);
 
-        *frame = (struct shm_frame){(uint32_t)size_bytes, ENG_FRAME_RECORD,  batch->rows[i],
+        *frame = (struct shm_frame){(uint32_t)size_bytes, ENG_FRAME_RECORD,   batch->rows[i],
                                     ENG_TAG_KEY,          batch->times_us[i], hash};
         memcpy(to, &key_bytes, 8);
         memcpy(to + 8, call->image[i], key_bytes);

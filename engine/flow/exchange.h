@@ -1,10 +1,10 @@
 /* engine/flow/exchange.h: where records change owner: the sending side.
  *
- * An exchange of one subtask has a lane to each consuming subtask: a ring where that runs on another
- * worker, a record queue where it runs on this one. Sending never fails and never blocks: when a ring
- * is full its lane goes on in a queue behind it, the overflow, and the chain that sends takes no new
- * input until the overflow has moved into the ring. So order is kept, nothing deadlocks, and what is
- * in private memory is bounded by what one batch of input can emit.
+ * An exchange of one subtask has a lane to each consuming subtask: a ring where that runs on
+ * another worker, a record queue where it runs on this one. Sending never fails and never blocks:
+ * when a ring is full its lane goes on in a queue behind it, the overflow, and the chain that sends
+ * takes no new input until the overflow has moved into the ring. So order is kept, nothing
+ * deadlocks, and what is in private memory is bounded by what one batch of input can emit.
  *
  *      claim         full or too large             overflow moved
  *     --------> RING -----------------> OVERFLOW ----------------> RING          a lane to a ring
@@ -13,11 +13,10 @@
  * Frames. Kinds are below; all but the skip frame have a whole struct shm_frame:
  *
  *     RECORD     header, then the record; `tag` is 0, or ENG_TAG_KEY: the key's image comes before
- *                the record, behind a word with its size: a key that a function has computed travels
- *     FRAGMENT   a piece of a frame that is larger than a quarter of the ring. time_us: the bytes of
- *                the whole frame; hash: where the piece begins in it
- *     WATERMARK  time_us: the watermark, or ENG_WATERMARK_IDLE
- *     END        nothing follows
+ *                the record, behind a word with its size: a key that a function has computed
+ * travels FRAGMENT   a piece of a frame that is larger than a quarter of the ring. time_us: the
+ * bytes of the whole frame; hash: where the piece begins in it WATERMARK  time_us: the watermark,
+ * or ENG_WATERMARK_IDLE END        nothing follows
  *
  * Publishing. At the end of a step the worker flushes every exchange that has sent: all lanes are
  * published, then one full fence, then the bells of those that sleep.
@@ -70,8 +69,8 @@ void eng_key_call_open(struct eng_key_call *call, const struct pen_function *fun
                        const struct eng_key *key, pen_context *sender);
 void eng_key_call_close(struct eng_key_call *call);
 
-/* Calls the function for a batch; images, sizes and hashes are filled. What it rejected is marked in
- * the result, NULL: nothing was. */
+/* Calls the function for a batch; images, sizes and hashes are filled. What it rejected is marked
+ * in the result, NULL: nothing was. */
 const uint8_t *eng_key_call_make(struct eng_key_call *call, const struct eng_batch *batch,
                                  uint64_t *hashes);
 
@@ -82,11 +81,11 @@ struct eng_exchange {
     struct eng_key_call *key_call; /* NULL: the key is fields of the record */
     struct eng_lane *lanes;        /* one for each consuming subtask */
     uint32_t lane_count;
-    uint32_t next;         /* rebalance: the lane that is next */
-    bool dirty;            /* something was claimed since the last flush */
-    bool overflowing;      /* a lane has overflow */
+    uint32_t next;    /* rebalance: the lane that is next */
+    bool dirty;       /* something was claimed since the last flush */
+    bool overflowing; /* a lane has overflow */
     bool ended;
-    int64_t watermark_us;  /* the newest; sent not more often than each millisecond */
+    int64_t watermark_us; /* the newest; sent not more often than each millisecond */
     int64_t watermark_sent_us;
     uint64_t watermark_sent_ns;
     uint64_t *hashes; /* scratch of a batch */

@@ -1,15 +1,17 @@
 /* The functions of penstock/function.h for keyed functions.
  *
- * The struct of state that a function is handed lies in a table; where it has texts, in a working copy
- * (struct eng_keep) that does not move while the function runs: pen_keep lays texts behind it, and the
- * operator writes the copy back when the function has returned. */
+ * The struct of state that a function is handed lies in a table; where it has texts, in a working
+ * copy (struct eng_keep) that does not move while the function runs: pen_keep lays texts behind it,
+ * and the operator writes the copy back when the function has returned. */
 #include <string.h>
 #include <sys/mman.h>
 
 #include "engine/flow/context.h"
 #include "engine/flow/worker.h"
 
-enum { KEEP_BYTES = 2 * ENG_RECORD_BYTES_MAX }; /* address space; what is not touched costs nothing */
+enum {
+    KEEP_BYTES = 2 * ENG_RECORD_BYTES_MAX
+}; /* address space; what is not touched costs nothing */
 
 void eng_keep_open(struct eng_keep *keep)
 {
@@ -31,7 +33,8 @@ void pen_forget(pen_context *ctx)
         eng_context_fail(ctx, "it calls pen_forget and has no key");
         return;
     }
-    /* The loop stops behind this record; then the operator drops the key and goes on with the rest. */
+    /* The loop stops behind this record; then the operator drops the key and goes on with the rest.
+     */
     ctx->forget = true;
     if (ctx->view.count > ctx->room.current + 1) ctx->view.count = ctx->room.current + 1;
 }
@@ -50,8 +53,9 @@ void pen_keep_view(pen_context *ctx, pen_string *field, pen_view text)
         return;
     }
     if (keep->used_bytes + text.size_bytes > keep->capacity_bytes) {
-        eng_context_fail(ctx, "its state grows beyond %u bytes; what is so large belongs into a list "
-                              "or a dict",
+        eng_context_fail(ctx,
+                         "its state grows beyond %u bytes; what is so large belongs into a list "
+                         "or a dict",
                          ENG_RECORD_BYTES_MAX);
         return;
     }
@@ -71,7 +75,8 @@ void pen_keep_bytes(pen_context *ctx, pen_bytes *field, const void *bytes, uint3
     pen_keep_view(ctx, (pen_string *)(void *)field, pen_view_sized(bytes, size_bytes));
 }
 
-/* ---- What the graph refuses for now, so that no job can get here ------------------------------ */
+/* ---- What the graph refuses for now, so that no job can get here ------------------------------
+ */
 
 static void keyed_not_yet(pen_context *ctx, const char *what)
 {

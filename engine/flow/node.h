@@ -2,8 +2,8 @@
  *
  * Nodes are made by engine/job while pen_job runs, in the supervisor, and are complete before the
  * first worker is forked: each worker has them as a private copy and none changes them. An operator
- * kind is a class, one table of functions in engine/operator or engine/connector; a node is one use of
- * it with its options; a pen_context is one running subtask of a node.
+ * kind is a class, one table of functions in engine/operator or engine/connector; a node is one use
+ * of it with its options; a pen_context is one running subtask of a node.
  *
  * An input says where records come from and how they change owner on the way:
  *
@@ -83,9 +83,9 @@ struct eng_node {
 
     uint32_t parallelism; /* decided by the planner */
     const char *group;
-    bool blocking;        /* may block: its chain runs in processes of its own that own no core */
-    bool cannot_rewind;   /* a source that cannot give its records a second time */
-    void *compiled;       /* the class's, made by its `prepare` before the fork */
+    bool blocking;      /* may block: its chain runs in processes of its own that own no core */
+    bool cannot_rewind; /* a source that cannot give its records a second time */
+    void *compiled;     /* the class's, made by its `prepare` before the fork */
 
     /* Sources: the splits that plan gave, one record of function->state each. */
     void **splits;

@@ -1,10 +1,10 @@
 /* engine/flow/queue.h: a record queue: private memory in ring format.
  *
  * One kind of queue holds every frame that is not in a ring: records for the worker itself, records
- * that were emitted while a ring was full, and, later, records restored from a checkpoint. One process
- * writes and reads it, so it has no protocol: chunks of memory in a list, frames in each, a place to
- * write and a place to read. When all has been read it begins again at the first chunk, so that a queue
- * which is emptied at once stays in the cache.
+ * that were emitted while a ring was full, and, later, records restored from a checkpoint. One
+ * process writes and reads it, so it has no protocol: chunks of memory in a list, frames in each, a
+ * place to write and a place to read. When all has been read it begins again at the first chunk, so
+ * that a queue which is emptied at once stays in the cache.
  *
  *     first                                  last
  *     [ read . . . . . ] -> [ . . . . . ] -> [ . . . at | limit ]

@@ -1,7 +1,8 @@
 /* Bad records: counted, shown a few times a second, and written down where the job wants it.
  *
  * A dead letter is a line of JSON in DIRECTORY/dead-letters-WORKER.jsonl: time, operator, subtask,
- * reason, and the record as text. One write for each, so lines are whole; a worker has its own file. */
+ * reason, and the record as text. One write for each, so lines are whole; a worker has its own
+ * file. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -152,7 +153,8 @@ void pen_reject(pen_context *ctx, const char *format, ...)
         return;
     }
     if (!ctx->batch) {
-        eng_context_reject(ctx, reason, (pen_view){"", 0}); /* a source: it says where in the reason */
+        eng_context_reject(ctx, reason,
+                           (pen_view){"", 0}); /* a source: it says where in the reason */
         return;
     }
     if (!ctx->rejected) {

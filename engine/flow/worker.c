@@ -6,7 +6,7 @@
 #include "shm/counter.h"
 
 enum {
-    WORKER_SPIN_NS = 50 * 1000,          /* a park and its wake-up cost about as much */
+    WORKER_SPIN_NS = 50 * 1000,             /* a park and its wake-up cost about as much */
     WORKER_PARK_NS_MAX = 100 * 1000 * 1000, /* heartbeats go on */
 };
 
@@ -84,7 +84,8 @@ static bool worker_all_ended(const struct eng_worker *worker)
     return true;
 }
 
-/* Where the time went, told by what the last step did: it worked, stood still for room, or had none. */
+/* Where the time went, told by what the last step did: it worked, stood still for room, or had
+ * none. */
 static void worker_account(struct eng_worker *worker, unsigned work, uint64_t now_ns)
 {
     struct eng_board_worker *place = worker->place;
@@ -221,8 +222,8 @@ void eng_worker_run(struct eng_worker *worker)
     eng_worker_set_state(worker, ENG_WORKER_OPENED);
     worker_wait_for_command(worker);
     while (worker->command < ENG_COMMAND_RUN) {
-        shm_park(&worker->place->doorbell, shm_clock_ns() + WORKER_PARK_NS_MAX, worker_hears_command,
-                 worker);
+        shm_park(&worker->place->doorbell, shm_clock_ns() + WORKER_PARK_NS_MAX,
+                 worker_hears_command, worker);
         worker_wait_for_command(worker);
     }
     eng_worker_start(worker);
@@ -233,8 +234,8 @@ void eng_worker_run(struct eng_worker *worker)
             worker_idle(worker);
     }
     while (worker->command < ENG_COMMAND_EXIT) {
-        shm_park(&worker->place->doorbell, shm_clock_ns() + WORKER_PARK_NS_MAX, worker_hears_command,
-                 worker);
+        shm_park(&worker->place->doorbell, shm_clock_ns() + WORKER_PARK_NS_MAX,
+                 worker_hears_command, worker);
         worker_wait_for_command(worker);
     }
 }

@@ -1,9 +1,9 @@
 /* engine/flow/worker.h: one worker: chains, a bounded step, and how it idles.
  *
- * A step looks at the job's command, takes the bells that have rung, runs each chain for a few batches,
- * the ones furthest downstream first, and publishes what they sent. It never blocks. eng_worker_run is
- * the loop around it: it steps while there is work, spins for a little, then parks until a bell rings,
- * a descriptor is ready or a source wants to be called.
+ * A step looks at the job's command, takes the bells that have rung, runs each chain for a few
+ * batches, the ones furthest downstream first, and publishes what they sent. It never blocks.
+ * eng_worker_run is the loop around it: it steps while there is work, spins for a little, then
+ * parks until a bell rings, a descriptor is ready or a source wants to be called.
  *
  *     opened by the assembler (engine/control/assemble.h), in the worker's own process
  *     state STARTING -> OPENED -> RUNNING -> ENDED or FAILED, see engine/flow/board.h
@@ -44,10 +44,10 @@ struct eng_worker {
     struct eng_worker_bell *bells; /* by ready bit */
     uint32_t bell_count;
 
-    uint64_t now_ns;    /* of this step */
-    int64_t wall_us;    /* of this step; 0: not read yet */
-    uint64_t wake_ns;   /* the earliest that a source wishes to be called; 0: no wish */
-    uint64_t command;   /* the newest seen */
+    uint64_t now_ns;  /* of this step */
+    int64_t wall_us;  /* of this step; 0: not read yet */
+    uint64_t wake_ns; /* the earliest that a source wishes to be called; 0: no wish */
+    uint64_t command; /* the newest seen */
     bool failed, ended;
     struct pollfd *fds; /* descriptors that sources and sinks wait for, while parked */
     uint32_t fd_count, fd_room;
@@ -63,9 +63,9 @@ unsigned eng_worker_step(struct eng_worker *worker);
 void eng_worker_run(struct eng_worker *worker);
 
 /* The same in pieces, for a harness that has its own loop. */
-void eng_worker_start(struct eng_worker *worker);  /* OPENED -> RUNNING */
+void eng_worker_start(struct eng_worker *worker); /* OPENED -> RUNNING */
 bool eng_worker_is_done(const struct eng_worker *worker);
-void eng_worker_park(struct eng_worker *worker);   /* sleeps until there may be work */
+void eng_worker_park(struct eng_worker *worker); /* sleeps until there may be work */
 
 /* For sources and sinks, within a step: call again at this time, or when fd is ready. */
 void eng_worker_wake_at(struct eng_worker *worker, uint64_t ns);

@@ -1,9 +1,10 @@
 /* pen_aggregate without a window: one row a key, updated as records come.
  *
  * Changes of one batch become one row for each key: the first record of a key in the batch keeps a
- * copy of its accumulators, and when the batch has been added the result of that copy and the new one
- * are compared. An entry is { rows, stamp, accumulators ... }: `rows` counts the records, so that a key
- * whose rows were all taken back is deleted; `stamp` is the batch in which it was last touched. */
+ * copy of its accumulators, and when the batch has been added the result of that copy and the new
+ * one are compared. An entry is { rows, stamp, accumulators ... }: `rows` counts the records, so
+ * that a key whose rows were all taken back is deleted; `stamp` is the batch in which it was last
+ * touched. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,7 +74,8 @@ static bool aggregate_prepare(struct eng_node *node, char *reason, uint32_t reas
         return false;
     }
     if (sizeof(struct aggregate_entry) + plan->aggregates.value_bytes > 2048) {
-        snprintf(reason, reason_bytes, "its accumulators have %u bytes; up to 2000 are kept for each key",
+        snprintf(reason, reason_bytes,
+                 "its accumulators have %u bytes; up to 2000 are kept for each key",
                  plan->aggregates.value_bytes);
         return false;
     }
@@ -120,13 +122,15 @@ static void aggregate_touch(struct aggregate *self, const struct eng_batch *batc
                    value_bytes);
             self->touched[self->touched_count++] = i;
         }
-        bool back = batch->rows && (batch->rows[i] == PEN_UPDATE_BEFORE || batch->rows[i] == PEN_DELETE);
+        bool back =
+            batch->rows && (batch->rows[i] == PEN_UPDATE_BEFORE || batch->rows[i] == PEN_DELETE);
         entry->rows += back ? -1 : 1;
     }
 }
 
-static const void *aggregate_result(pen_context *ctx, struct eng_builder *builder, const void *image,
-                                    const void *accumulators, uint32_t *size_bytes)
+static const void *aggregate_result(pen_context *ctx, struct eng_builder *builder,
+                                    const void *image, const void *accumulators,
+                                    uint32_t *size_bytes)
 {
     const struct aggregate_plan *plan = ctx->node->compiled;
     struct eng_reason why;
@@ -161,7 +165,7 @@ static void aggregate_tell(pen_context *ctx, uint32_t touched, uint32_t value_by
     if (entry->rows > 0)
         new = aggregate_result(ctx, &self->new, image, entry->accumulators, &new_bytes);
     if (eng_context_has_failed(ctx)) return;
-    if (old && new && old_bytes == new_bytes && memcmp(old, new, new_bytes) == 0) return;
+    if (old && new &&old_bytes == new_bytes && memcmp(old, new, new_bytes) == 0) return;
     if (old && new && !options->no_before) aggregate_emit(ctx, PEN_UPDATE_BEFORE, old);
     if (old && !new) aggregate_emit(ctx, PEN_DELETE, old);
     if (new) aggregate_emit(ctx, old ? PEN_UPDATE_AFTER : PEN_INSERT, new);
@@ -187,7 +191,8 @@ static void aggregate_batch(pen_context *ctx, const struct eng_batch *batch)
         if (entry->rows <= 0) self->touched[t] |= 1u << 31; /* removing moves entries: mark first */
     }
     for (uint32_t t = 0; t < self->touched_count; t++)
-        if (self->touched[t] >> 31) eng_keyed_remove(&self->keyed, batch, self->touched[t] & 0xffff);
+        if (self->touched[t] >> 31)
+            eng_keyed_remove(&self->keyed, batch, self->touched[t] & 0xffff);
     ctx->key_images = NULL;
     eng_keyed_show(ctx, &self->keyed);
 }

@@ -1,7 +1,7 @@
 /* engine/operator/aggregate.h: aggregates as data: steps over accumulators.
  *
- * The list of a pen_aggregation is compiled once into steps. A key's accumulators lie one behind the
- * other in its entry, each 8-aligned, all zeros when empty; a step adds a whole batch to one
+ * The list of a pen_aggregation is compiled once into steps. A key's accumulators lie one behind
+ * the other in its entry, each 8-aligned, all zeros when empty; a step adds a whole batch to one
  * accumulator of each record's key, and writes one field of a result.
  */
 #ifndef ENG_OPERATOR_AGGREGATE_H
@@ -32,13 +32,13 @@ bool eng_aggregate_plan_open(struct eng_aggregate_plan *plan, const struct pen_a
                              bool updating, char *reason, uint32_t reason_bytes);
 void eng_aggregate_plan_close(struct eng_aggregate_plan *plan);
 
-/* Adds the records of a batch, takes back those whose row kind says so; values[i]: the entry of record
- * i's key. False: an overflow or a custom function failed the job. */
+/* Adds the records of a batch, takes back those whose row kind says so; values[i]: the entry of
+ * record i's key. False: an overflow or a custom function failed the job. */
 bool eng_aggregate_add(pen_context *ctx, const struct eng_aggregate_plan *plan,
                        const struct eng_batch *batch, void *const *values);
 
 /* Writes the fields of a result from the accumulators. */
-void eng_aggregate_finish(pen_context *ctx, const struct eng_aggregate_plan *plan, const void *value,
-                          void *result);
+void eng_aggregate_finish(pen_context *ctx, const struct eng_aggregate_plan *plan,
+                          const void *value, void *result);
 
 #endif

@@ -31,7 +31,8 @@ static bool step_is_integer(const struct eng_field *field)
 
 static bool step_is_number(const struct eng_field *field)
 {
-    return step_is_integer(field) || field->type == PEN_TYPE_FLOAT || field->type == PEN_TYPE_DOUBLE;
+    return step_is_integer(field) || field->type == PEN_TYPE_FLOAT ||
+           field->type == PEN_TYPE_DOUBLE;
 }
 
 /* ---- Compiling ------------------------------------------------------------------------------- */
@@ -138,9 +139,11 @@ static bool step_check_into(const struct eng_aggregate_step *step, const struct 
     }
     bool may_be_null = step->from && eng_field_nullable(step->from) &&
                        step->kind != PEN_AGGREGATE_COUNT_OF && step->kind != PEN_AGGREGATE_SUM;
-    if ((may_be_null || (step->only && type != PEN_TYPE_INT64 && step->kind != PEN_AGGREGATE_SUM)) &&
+    if ((may_be_null ||
+         (step->only && type != PEN_TYPE_INT64 && step->kind != PEN_AGGREGATE_SUM)) &&
         !eng_field_nullable(step->into)) {
-        snprintf(reason, reason_bytes, "%s of %s may have nothing to give, so field %s must be a pen_opt_",
+        snprintf(reason, reason_bytes,
+                 "%s of %s may have nothing to give, so field %s must be a pen_opt_",
                  step_name(step->kind), step->from->name, step->into->name);
         return false;
     }
@@ -182,7 +185,8 @@ static bool step_open_custom(struct eng_aggregate_step *step, const struct pen_a
     eng_layout_close(&state);
     if (has_texts) {
         snprintf(reason, reason_bytes,
-                 "pen_custom(%s): an accumulator with texts: this version of Penstock cannot do that yet",
+                 "pen_custom(%s): an accumulator with texts: this version of Penstock cannot do "
+                 "that yet",
                  name);
         return false;
     }
@@ -219,9 +223,10 @@ static bool step_open(struct eng_aggregate_step *step, const struct pen_aggregat
         }
     }
     bool extreme = wish->kind == PEN_AGGREGATE_MIN || wish->kind == PEN_AGGREGATE_MAX;
-    bool fits = !step->from || wish->kind == PEN_AGGREGATE_COUNT_OF || step_is_number(step->from) ||
-                (extreme && (step->from->type == PEN_TYPE_TIME || step->from->type == PEN_TYPE_CODE ||
-                             step->from->type == PEN_TYPE_DATE));
+    bool fits =
+        !step->from || wish->kind == PEN_AGGREGATE_COUNT_OF || step_is_number(step->from) ||
+        (extreme && (step->from->type == PEN_TYPE_TIME || step->from->type == PEN_TYPE_CODE ||
+                     step->from->type == PEN_TYPE_DATE));
     if (!fits || (step->from && step->from->element_count != 1)) {
         snprintf(reason, reason_bytes, "%s cannot be made of field %s, which is %s",
                  step_name(wish->kind), step->from->name, eng_type_name(step->from->type));
@@ -502,8 +507,8 @@ static void step_finish(pen_context *ctx, const struct eng_aggregate_step *step,
     }
 }
 
-void eng_aggregate_finish(pen_context *ctx, const struct eng_aggregate_plan *plan, const void *value,
-                          void *result)
+void eng_aggregate_finish(pen_context *ctx, const struct eng_aggregate_plan *plan,
+                          const void *value, void *result)
 {
     for (uint32_t s = 0; s < plan->step_count; s++) {
         const struct eng_aggregate_step *step = &plan->steps[s];

@@ -1,8 +1,8 @@
 /* pen_event_time: from here on a field is the event time, and watermarks follow the records.
  *
- * The watermark stays `.out_of_order` and a microsecond behind the largest time seen, because another
- * record with that very time may still come; or it is what a field of the records says. A silent
- * subtask is idle after `.idle_after` and is left out downstream until its next record. */
+ * The watermark stays `.out_of_order` and a microsecond behind the largest time seen, because
+ * another record with that very time may still come; or it is what a field of the records says. A
+ * silent subtask is idle after `.idle_after` and is left out downstream until its next record. */
 #include <stdio.h>
 #include <stdlib.h>
 

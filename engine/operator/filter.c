@@ -1,5 +1,5 @@
-/* pen_filter: keeps the records for which a function is true. No record is copied: what is kept is a
- * shorter list of pointers. */
+/* pen_filter: keeps the records for which a function is true. No record is copied: what is kept is
+ * a shorter list of pointers. */
 #include "engine/flow/context.h"
 #include "engine/operator/operators.h"
 

@@ -1,7 +1,8 @@
 /* pen_generate: records made from their index.
  *
- * Indexes are dealt out in blocks, subtask s makes the blocks s, s + P, s + 2 P ... So all subtasks are
- * at about the same index, and the position of a subtask is one number: the next index it makes. */
+ * Indexes are dealt out in blocks, subtask s makes the blocks s, s + P, s + 2 P ... So all subtasks
+ * are at about the same index, and the position of a subtask is one number: the next index it
+ * makes. */
 #include "engine/flow/context.h"
 #include "engine/flow/worker.h"
 #include "engine/operator/operators.h"

@@ -4,7 +4,8 @@
 
 #include "engine/flow/worker.h"
 
-/* The first hash of the range of subtask i of n: the smallest one with shm_hash_range(hash, n) == i. */
+/* The first hash of the range of subtask i of n: the smallest one with shm_hash_range(hash, n) ==
+ * i. */
 static uint64_t keyed_range_first(uint64_t i, uint64_t n)
 {
     __extension__ typedef unsigned __int128 wide;

@@ -1,8 +1,8 @@
 /* engine/operator/keyed.h: what operators with state of a key share: a table, and the batch's keys.
  *
- * Opened in a subtask's `open` for its range of the hash space. For each batch: eng_keyed_find gives
- * every record the state of its key, all valid together; the keys' images are there as long as the
- * batch is. */
+ * Opened in a subtask's `open` for its range of the hash space. For each batch: eng_keyed_find
+ * gives every record the state of its key, all valid together; the keys' images are there as long
+ * as the batch is. */
 #ifndef ENG_OPERATOR_KEYED_H
 #define ENG_OPERATOR_KEYED_H
 

@@ -11,10 +11,10 @@
  *     eng_process_class     on_left                 struct pen_process   1    port 0 keyed
  *     eng_aggregate_class   NULL                    struct pen_aggregation 1  keyed, no window
  *     eng_map_broadcast_class each                  struct pen_map       2    port 1: rules
- *     eng_process_two_class on_left                 struct pen_process   2    both keyed, or port 1: rules
- *     eng_source_class      poll                    struct pen_source    0
- *     eng_generate_class    make                    struct pen_generate  0
- *     eng_sink_class        write                   struct pen_sink      1    no output
+ *     eng_process_two_class on_left                 struct pen_process   2    both keyed, or port
+ * 1: rules eng_source_class      poll                    struct pen_source    0 eng_generate_class
+ * make                    struct pen_generate  0 eng_sink_class        write struct pen_sink      1
+ * no output
  */
 #ifndef ENG_OPERATOR_OPERATORS_H
 #define ENG_OPERATOR_OPERATORS_H
@@ -34,8 +34,8 @@ extern const struct eng_class eng_source_class;
 extern const struct eng_class eng_generate_class;
 extern const struct eng_class eng_sink_class;
 
-/* Calls a source's `plan` once, in the supervisor before any worker exists, and keeps the splits in the
- * node. False: pen_fail was called, reason says why. */
+/* Calls a source's `plan` once, in the supervisor before any worker exists, and keeps the splits in
+ * the node. False: pen_fail was called, reason says why. */
 bool eng_source_plan(struct eng_node *node, char *reason, uint32_t reason_bytes);
 
 #endif

@@ -1,8 +1,8 @@
 /* pen_process: a function with the state of each record's key.
  *
- * A state of fixed size lies in the table and is changed there. One with texts is a blob that the table
- * points to: each record gets a working copy (see engine/flow/keyed.c), which is written back when it
- * has changed. So such a state is read and written whole, one record at a time. */
+ * A state of fixed size lies in the table and is changed there. One with texts is a blob that the
+ * table points to: each record gets a working copy (see engine/flow/keyed.c), which is written back
+ * when it has changed. So such a state is read and written whole, one record at a time. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,9 +31,11 @@ static bool process_prepare(struct eng_node *node, char *reason, uint32_t reason
 
     CHECK(plan != NULL);
     node->compiled = plan;
-    if (eng_layout_open(&plan->state, node->function->state, reason, reason_bytes) < 0) return false;
+    if (eng_layout_open(&plan->state, node->function->state, reason, reason_bytes) < 0)
+        return false;
     if (plan->state.text_count == 0 && plan->state.fixed_bytes > 2048) {
-        snprintf(reason, reason_bytes, "its state %s has %u bytes; up to 2048 are kept for each key",
+        snprintf(reason, reason_bytes,
+                 "its state %s has %u bytes; up to 2048 are kept for each key",
                  node->function->state->name, plan->state.fixed_bytes);
         return false;
     }

@@ -49,7 +49,8 @@ static void project_batch(pen_context *ctx, const struct eng_batch *batch)
         uint32_t size_bytes;
         ctx->room.current = i;
         eng_builder_begin(builder);
-        CHECK(eng_copy_plan_build(plan, batch->records[i], builder, &why)); /* it was larger before */
+        CHECK(
+            eng_copy_plan_build(plan, batch->records[i], builder, &why)); /* it was larger before */
         const void *record = eng_builder_finish(builder, &size_bytes);
         eng_context_emit(ctx, 0, PEN_SAME, ctx->node->outputs[0].schema, record);
     }

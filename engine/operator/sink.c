@@ -1,5 +1,5 @@
-/* pen_sink: the end of a stream. What write cannot take now is kept here, in order, and offered again;
- * until it has been taken the chain takes no new input, so a slow sink slows its sources. */
+/* pen_sink: the end of a stream. What write cannot take now is kept here, in order, and offered
+ * again; until it has been taken the chain takes no new input, so a slow sink slows its sources. */
 #include <string.h>
 
 #include "engine/flow/context.h"

@@ -1,9 +1,10 @@
 /* pen_source: records from outside, split by split.
  *
- * `plan` runs once, in the supervisor, and leaves the splits in the node; every worker has them as a
- * copy. Which subtask reads which split is settled by one word on the board: who adds one to it owns the
- * split of the number it had. A subtask reads the splits that it owns in turns, and takes another one
- * when none of them has anything to give. A split's struct is its position: it changes in poll only. */
+ * `plan` runs once, in the supervisor, and leaves the splits in the node; every worker has them as
+ * a copy. Which subtask reads which split is settled by one word on the board: who adds one to it
+ * owns the split of the number it had. A subtask reads the splits that it owns in turns, and takes
+ * another one when none of them has anything to give. A split's struct is its position: it changes
+ * in poll only. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,7 +82,8 @@ bool eng_source_plan(struct eng_node *node, char *reason, uint32_t reason_bytes)
     const struct pen_source *options = node->options;
     struct eng_board_worker *place = calloc(1, sizeof *place);
     struct eng_board_subtask board = {.node = node->number};
-    struct eng_worker worker = {.place = place, .slot = place ? &place->slot : NULL, .dead_letter_fd = -1};
+    struct eng_worker worker = {
+        .place = place, .slot = place ? &place->slot : NULL, .dead_letter_fd = -1};
     pen_context ctx;
 
     CHECK(place != NULL);
