@@ -1,5 +1,6 @@
 /* engine/job: the arguments of a job, its help, durations, and what one may have meant.
- * Method: arguments as a shell would hand them over; every answer, every message, the whole help. */
+ * Method: arguments as a shell would hand them over; every answer, every message, the whole help.
+ */
 #include "engine/job/duration.h"
 #include "engine/job/similar.h"
 #include "tests/job_graph.h"
@@ -22,9 +23,8 @@ static void make_whole(struct pen_graph *graph)
 
 static void answers_of_every_kind(void)
 {
-    struct pen_graph *graph =
-        OPEN("--input", "book.txt", "--count=17", "--gap", "1h30min", "--ratio", "-0.5", "--loud", "--from",
-             "-5");
+    struct pen_graph *graph = OPEN("--input", "book.txt", "--count=17", "--gap", "1h30min",
+                                   "--ratio", "-0.5", "--loud", "--from", "-5");
     CU_ASSERT_STRING_EQUAL(pen_arg_text(graph, "input", NULL, "file"), "book.txt");
     CU_ASSERT_EQUAL(pen_arg_int(graph, "count", 3, "how many"), 17);
     CU_ASSERT_EQUAL(pen_arg_duration(graph, "gap", 0, "gap"), PEN_MINUTES(90));
@@ -51,8 +51,9 @@ static void asking_twice_gives_the_same_answer(void)
 
 static void values_that_are_none(void)
 {
-    struct pen_graph *graph = OPEN("--gap", "30minutes", "--count", "12x", "--big", "99999999999999999999",
-                                   "--ratio", "wide", "--loud=yes", "--last");
+    struct pen_graph *graph =
+        OPEN("--gap", "30minutes", "--count", "12x", "--big", "99999999999999999999", "--ratio",
+             "wide", "--loud=yes", "--last");
     CU_ASSERT_EQUAL(pen_arg_duration(graph, "gap", 7, "gap"), 7);
     CU_ASSERT_EQUAL(pen_arg_int(graph, "count", 3, ""), 3);
     CU_ASSERT_EQUAL(pen_arg_int(graph, "big", 4, ""), 4);
@@ -70,7 +71,8 @@ static void values_that_are_none(void)
 
 static void arguments_that_nobody_asked_for(void)
 {
-    struct pen_graph *graph = OPEN("--inptu", "book.txt", "stray", "--zebra=1", "--input", "a", "--input", "b");
+    struct pen_graph *graph =
+        OPEN("--inptu", "book.txt", "stray", "--zebra=1", "--input", "a", "--input", "b");
     pen_arg_text(graph, "input", "-", "");
     make_whole(graph);
     EXPECT_MISTAKES(graph, "--input: it is given twice\n"
@@ -151,16 +153,34 @@ static void durations_are_read_and_written(void)
         const char *text, *back;
         pen_duration us;
     } good[] = {
-        {"30min", "30min", PEN_MINUTES(30)},      {"500ms", "500ms", PEN_MILLISECONDS(500)},
-        {"2h", "2h", PEN_HOURS(2)},               {"1d", "1d", PEN_DAYS(1)},
-        {"7us", "7us", 7},                        {"0", "0", 0},
-        {"1.5s", "1500ms", PEN_MILLISECONDS(1500)}, {"-5s", "-5s", -PEN_SECONDS(5)},
-        {"1h30min", "90min", PEN_MINUTES(90)},    {"0s", "0", 0},
-        {"24h", "1d", PEN_DAYS(1)},               {"0.000001s", "1us", 1},
+        {"30min", "30min", PEN_MINUTES(30)},
+        {"500ms", "500ms", PEN_MILLISECONDS(500)},
+        {"2h", "2h", PEN_HOURS(2)},
+        {"1d", "1d", PEN_DAYS(1)},
+        {"7us", "7us", 7},
+        {"0", "0", 0},
+        {"1.5s", "1500ms", PEN_MILLISECONDS(1500)},
+        {"-5s", "-5s", -PEN_SECONDS(5)},
+        {"1h30min", "90min", PEN_MINUTES(90)},
+        {"0s", "0", 0},
+        {"24h", "1d", PEN_DAYS(1)},
+        {"0.000001s", "1us", 1},
     };
-    static const char *const bad[] = {"",    "30",   "min",  "30minutes", "1.5us", "1 h",  "h1", "1h-5s",
-                                      "--5s", "1..5s", "1.s", "99999999999999999999s",
-                                      "9999999999d", "5S", "5s "};
+    static const char *const bad[] = {"",
+                                      "30",
+                                      "min",
+                                      "30minutes",
+                                      "1.5us",
+                                      "1 h",
+                                      "h1",
+                                      "1h-5s",
+                                      "--5s",
+                                      "1..5s",
+                                      "1.s",
+                                      "99999999999999999999s",
+                                      "9999999999d",
+                                      "5S",
+                                      "5s "};
     char text[ENG_DURATION_BYTES];
 
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {

@@ -21,7 +21,8 @@
     } while (0)
 
 /* Compares and shows both when they differ. */
-static inline void job_expect_text(const char *got, const char *expected, const char *file, int line)
+static inline void job_expect_text(const char *got, const char *expected, const char *file,
+                                   int line)
 {
     if (strcmp(got, expected) != 0)
         fprintf(stderr, "\n%s:%d: expected\n%s\ngot\n%s\n", file, line, expected, got);

@@ -1,5 +1,6 @@
 /* engine/job: graphs without mistakes: what nodes, inputs, ports and streams are made.
- * Method: small graphs, with macros and without any, and a look at every member a worker depends on. */
+ * Method: small graphs, with macros and without any, and a look at every member a worker depends
+ * on. */
 #include "engine/job/graph_inside.h"
 #include "engine/operator/operators.h"
 #include "tests/job_graph.h"
@@ -131,7 +132,8 @@ static void row_kinds_and_times_flow_through(void)
     CU_ASSERT_TRUE(eng_graph_stream_kind(both).updating);
     pen_stream heard = pen_process(pen_key_by(both, "text"), hear, .takes_updates = true);
     CU_ASSERT_FALSE(eng_graph_stream_kind(heard).updating);
-    pen_stream given = pen_process(pen_key_by(heard, "text"), hear, .id = "given", .gives_updates = true);
+    pen_stream given =
+        pen_process(pen_key_by(heard, "text"), hear, .id = "given", .gives_updates = true);
     CU_ASSERT_TRUE(eng_graph_stream_kind(given).updating);
     pen_sink(given, put, .takes_updates = true);
     expect_good(graph);
@@ -141,7 +143,8 @@ static void row_kinds_and_times_flow_through(void)
 static void unions_keys_and_rebalances_are_inputs(void)
 {
     struct pen_graph *graph = eng_graph_open();
-    pen_stream a = pen_generate(graph, number, .id = "a"), b = pen_generate(graph, number, .id = "b");
+    pen_stream a = pen_generate(graph, number, .id = "a"),
+               b = pen_generate(graph, number, .id = "b");
     pen_stream c = pen_generate(graph, number, .id = "c");
     pen_stream some = pen_union(a, pen_rebalance(pen_union(b, c)));
     pen_map(some, split);
@@ -149,7 +152,8 @@ static void unions_keys_and_rebalances_are_inputs(void)
     pen_sink(pen_process(pen_key_all(pen_rebalance(a)), hear, .id = "all"), put);
     expect_good(graph);
 
-    const struct eng_node *map = node_at(graph, 3), *process = node_at(graph, 4), *all = node_at(graph, 5);
+    const struct eng_node *map = node_at(graph, 3), *process = node_at(graph, 4),
+                          *all = node_at(graph, 5);
     CU_ASSERT_EQUAL_FATAL(map->input_count, 3);
     CU_ASSERT_EQUAL(map->inputs[0].kind, ENG_FORWARD);
     CU_ASSERT_EQUAL(map->inputs[1].kind, ENG_REBALANCE);
@@ -172,8 +176,9 @@ static void side_outputs_are_streams(void)
 {
     struct pen_graph *graph = eng_graph_open();
     pen_stream late = {0}, odd = {0};
-    pen_stream words = pen_map(pen_generate(graph, number), split,
-                               .side = PEN_SIDES(PEN_SIDE("late", tally, &late), PEN_SIDE("odd", bid, &odd)));
+    pen_stream words =
+        pen_map(pen_generate(graph, number), split,
+                .side = PEN_SIDES(PEN_SIDE("late", tally, &late), PEN_SIDE("odd", bid, &odd)));
     pen_sink(words, put);
     pen_sink(late, put_tally);
     pen_sink(odd, put_bid);
@@ -191,9 +196,11 @@ static void side_outputs_are_streams(void)
 static void broadcasts_are_sequenced(void)
 {
     struct pen_graph *graph = eng_graph_open();
-    pen_stream words = pen_generate(graph, number), rules = pen_generate(graph, number, .id = "rules");
+    pen_stream words = pen_generate(graph, number),
+               rules = pen_generate(graph, number, .id = "rules");
     pen_stream one = pen_generate(graph, number, .id = "one", .parallelism = 1);
-    pen_sink(pen_process_broadcast(pen_key_by(words, "text"), hear, rules, learn, .uses = PEN_USES(&table)),
+    pen_sink(pen_process_broadcast(pen_key_by(words, "text"), hear, rules, learn,
+                                   .uses = PEN_USES(&table)),
              put);
     pen_sink(pen_map_broadcast(words, split, one, learn), put);
     pen_sink(pen_map_broadcast(words, split, pen_union(one, one), learn), put);
@@ -226,7 +233,8 @@ static void broadcasts_are_sequenced(void)
 static void two_keyed_streams_meet_at_two_ports(void)
 {
     struct pen_graph *graph = eng_graph_open();
-    pen_stream words = pen_generate(graph, number), more = pen_generate(graph, number, .id = "more");
+    pen_stream words = pen_generate(graph, number),
+               more = pen_generate(graph, number, .id = "more");
     pen_sink(pen_process_two(pen_key_by(words, "text"), hear, pen_key_by(more, "text"), hear), put);
     expect_good(graph);
     const struct eng_node *two = node_at(graph, 2);
@@ -244,14 +252,16 @@ static void stateless_operators_get_numbers(void)
 {
     struct pen_graph *graph = eng_graph_open();
     pen_stream words = pen_generate(graph, number);
-    pen_stream a = pen_map(words, split), b = pen_map(a, split), c = pen_map(b, split, .id = "split#2");
+    pen_stream a = pen_map(words, split), b = pen_map(a, split),
+               c = pen_map(b, split, .id = "split#2");
     pen_stream d = pen_map(c, split, .id = "number");
     pen_sink(d, put);
     expect_good(graph);
     CU_ASSERT_STRING_EQUAL(node_at(graph, 1)->id, "split");
     CU_ASSERT_STRING_EQUAL(node_at(graph, 2)->id, "split#2");
     CU_ASSERT_STRING_EQUAL(node_at(graph, 3)->id, "split#2#2");
-    CU_ASSERT_STRING_EQUAL(node_at(graph, 4)->id, "number#2"); /* the source's is found again by it */
+    CU_ASSERT_STRING_EQUAL(node_at(graph, 4)->id,
+                           "number#2"); /* the source's is found again by it */
     CU_ASSERT_STRING_EQUAL(node_at(graph, 0)->id, "number");
     eng_graph_close(graph);
 }
@@ -278,18 +288,21 @@ static void what_is_odd_is_a_warning(void)
     pen_sink(pen_union(timed, pen_generate(graph, bids, .id = "more")), put_bid);
     expect_good(graph);
     EXPECT_WARNINGS(
-        graph,
-        "job.c:3: warning: pen_configure: this version of Penstock takes no checkpoints yet: after a "
-        "failure the job begins anew\n"
-        "job.c:5: warning: pen_map(split): nobody reads its stream\n"
-        "job.c:5: warning: pen_map(split): nobody reads its side output late\n"
-        "job.c:6: warning: pen_process(hear) keeps state under its function's name. Renaming that would "
-        "lose the state. Write .id = \"hear\" to keep it whatever happens to the name.\n"
-        "job.c:7: warning: pen_aggregate(word) keeps state under its result's name. Renaming that would "
-        "lose the state. Write .id = \"word\" to keep it whatever happens to the name.\n"
-        "job.c:8: warning: pen_key_by: nobody reads its stream\n"
-        "job.c:10: warning: pen_union: only some of its streams have an event time, so the result has "
-        "none; call pen_event_time on all of them, or behind the union\n");
+        graph, "job.c:3: warning: pen_configure: this version of Penstock takes no checkpoints "
+               "yet: after a "
+               "failure the job begins anew\n"
+               "job.c:5: warning: pen_map(split): nobody reads its stream\n"
+               "job.c:5: warning: pen_map(split): nobody reads its side output late\n"
+               "job.c:6: warning: pen_process(hear) keeps state under its function's name. "
+               "Renaming that would "
+               "lose the state. Write .id = \"hear\" to keep it whatever happens to the name.\n"
+               "job.c:7: warning: pen_aggregate(word) keeps state under its result's name. "
+               "Renaming that would "
+               "lose the state. Write .id = \"word\" to keep it whatever happens to the name.\n"
+               "job.c:8: warning: pen_key_by: nobody reads its stream\n"
+               "job.c:10: warning: pen_union: only some of its streams have an event time, so the "
+               "result has "
+               "none; call pen_event_time on all of them, or behind the union\n");
     CU_ASSERT_EQUAL(eng_graph_warnings(graph), 7);
     eng_graph_close(graph);
 }
@@ -298,8 +311,9 @@ static void settings_are_kept(void)
 {
     struct pen_graph *graph = eng_graph_open();
     char *name = strdup("my job"), *folder = strdup("dead");
-    pen_configure(graph, .job_name = name, .parallelism = 3, .dead_letters = folder, .rejects_max = 9,
-                  .delivery = PEN_AT_LEAST_ONCE, .on_bad_record = PEN_BAD_DEAD_LETTER);
+    pen_configure(graph, .job_name = name, .parallelism = 3, .dead_letters = folder,
+                  .rejects_max = 9, .delivery = PEN_AT_LEAST_ONCE,
+                  .on_bad_record = PEN_BAD_DEAD_LETTER);
     memset(name, 'x', strlen(name));
     memset(folder, 'x', strlen(folder));
     const struct eng_graph_settings *settings = eng_graph_settings(graph);
@@ -341,15 +355,24 @@ static void generate(pen_context *ctx, uint64_t from, uint64_t to)
     (void)ctx, (void)from, (void)to;
 }
 
-/* What a planner or a binding does: everything is made at run time and freed after the call, but for
- * what must stay. */
+/* What a planner or a binding does: everything is made at run time and freed after the call, but
+ * for what must stay. */
 static void a_graph_made_at_run_time(void)
 {
     struct pen_graph *graph = eng_graph_open();
     struct pen_field fields[] = {
-        {.name = "person.id", .offset_bytes = 8, .size_bytes = 8, .type = PEN_TYPE_INT64, .null_bit = 1},
-        {.name = "price", .offset_bytes = 16, .size_bytes = 8, .type = PEN_TYPE_DECIMAL64, .null_bit = 2,
-         .precision = 10, .scale = 2},
+        {.name = "person.id",
+         .offset_bytes = 8,
+         .size_bytes = 8,
+         .type = PEN_TYPE_INT64,
+         .null_bit = 1},
+        {.name = "price",
+         .offset_bytes = 16,
+         .size_bytes = 8,
+         .type = PEN_TYPE_DECIMAL64,
+         .null_bit = 2,
+         .precision = 10,
+         .scale = 2},
         {.name = "cheap", .offset_bytes = 24, .size_bytes = 1, .type = PEN_TYPE_BOOL},
     };
     struct pen_schema schema = {.abi = PEN_ABI,
@@ -360,16 +383,28 @@ static void a_graph_made_at_run_time(void)
                                 .fields = fields,
                                 .field_size_bytes = sizeof fields[0],
                                 .null_offset_bytes = 0};
-    struct pen_function make = {.abi = PEN_ABI, .size_bytes = sizeof make, .kind = PEN_IS_GENERATE,
-                                .name = "scan", .out = &schema, .generate = generate};
-    struct pen_function write = {.abi = PEN_ABI, .size_bytes = sizeof write, .kind = PEN_IS_SINK,
-                                 .name = "deliver", .in = &schema, .loop = loop};
+    struct pen_function make = {.abi = PEN_ABI,
+                                .size_bytes = sizeof make,
+                                .kind = PEN_IS_GENERATE,
+                                .name = "scan",
+                                .out = &schema,
+                                .generate = generate};
+    struct pen_function write = {.abi = PEN_ABI,
+                                 .size_bytes = sizeof write,
+                                 .kind = PEN_IS_SINK,
+                                 .name = "deliver",
+                                 .in = &schema,
+                                 .loop = loop};
     char *id = strdup("an id"), *key = strdup("person.id"), *group = strdup("io");
     const char **names = calloc(2, sizeof *names);
     struct pen_generate *scan = calloc(1, sizeof *scan);
     struct pen_filter *filter = calloc(1, sizeof *filter);
-    struct pen_function keep = {.abi = PEN_ABI, .size_bytes = offsetof(struct pen_function, closure),
-                                .kind = PEN_IS_FILTER, .name = "where", .in = &schema, .loop = loop};
+    struct pen_function keep = {.abi = PEN_ABI,
+                                .size_bytes = offsetof(struct pen_function, closure),
+                                .kind = PEN_IS_FILTER,
+                                .name = "where",
+                                .in = &schema,
+                                .loop = loop};
 
     scan->origin = (struct pen_origin){PEN_ABI, sizeof *scan, 1, 0, "query.sql", "scan of rows"};
     scan->make = &make;
@@ -380,15 +415,22 @@ static void a_graph_made_at_run_time(void)
     filter->group = group;
     rows = pen_add_filter(rows, filter);
     names[0] = key;
-    struct pen_key_by key_by = {.origin = {PEN_ABI, sizeof key_by, 3, 0, "query.sql", NULL}, .fields = names};
+    struct pen_key_by key_by = {.origin = {PEN_ABI, sizeof key_by, 3, 0, "query.sql", NULL},
+                                .fields = names};
     pen_keyed keyed = pen_add_key_by(rows, &key_by);
-    struct pen_function hears = {.abi = PEN_ABI, .size_bytes = sizeof hears, .kind = PEN_IS_PROCESS,
-                                 .name = "hears", .in = &schema, .state = &schema, .out = &schema,
+    struct pen_function hears = {.abi = PEN_ABI,
+                                 .size_bytes = sizeof hears,
+                                 .kind = PEN_IS_PROCESS,
+                                 .name = "hears",
+                                 .in = &schema,
+                                 .state = &schema,
+                                 .out = &schema,
                                  .loop = loop};
     struct pen_process process = {.origin = {PEN_ABI, sizeof process, 4, 0, "query.sql", NULL},
                                   .on_left = &hears};
     rows = pen_add_process(keyed, &process);
-    struct pen_sink sink = {.origin = {PEN_ABI, sizeof sink, 5, 0, "query.sql", NULL}, .write = &write};
+    struct pen_sink sink = {.origin = {PEN_ABI, sizeof sink, 5, 0, "query.sql", NULL},
+                            .write = &write};
     pen_add_sink(rows, &sink);
     memset(id, 'x', strlen(id));
     memset(key, 'x', strlen(key));
@@ -427,7 +469,8 @@ static void connectors_have_their_own_names(void)
     struct pen_graph *graph = eng_graph_open();
     pen_stream tallies = pen_aggregate(pen_key_by(pen_generate(graph, number), "text"), word);
     struct pen_sink sink = {.origin = {PEN_ABI, sizeof sink, 12, 0, "job.c", "out.csv"},
-                            .write = PEN_FN(put_any), .blocking = true};
+                            .write = PEN_FN(put_any),
+                            .blocking = true};
     eng_graph_add_sink(tallies, &sink, "pen_write_csv");
     CU_ASSERT_EQUAL(eng_graph_mistakes(graph), 1);
     sink.takes_updates = true;
@@ -437,8 +480,9 @@ static void connectors_have_their_own_names(void)
     CU_ASSERT_STRING_EQUAL(node_at(graph, 2)->id, "out.csv");
     CU_ASSERT_TRUE(node_at(graph, 2)->blocking);
     CU_ASSERT_EQUAL(eng_graph_node_of(node_at(graph, 2))->wanted, 1);
-    EXPECT_MISTAKES(graph, "job.c:12: pen_write_csv(out.csv): the stream is an updating one (rows +I -U +U "
-                           "-D), and it takes inserts only\n");
+    EXPECT_MISTAKES(
+        graph, "job.c:12: pen_write_csv(out.csv): the stream is an updating one (rows +I -U +U "
+               "-D), and it takes inserts only\n");
 }
 
 #define TEST(name) CU_add_test(suite, #name, name)

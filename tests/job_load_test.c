@@ -1,7 +1,7 @@
-/* engine/job/load and `penstock build`: from a source file to a pen_job that can be called, and every way
- * in which that goes wrong.
- * Method: real files in a folder of their own, the real compiler, the real dlopen. This program exports no
- * pen_ functions, so an object that calls one is to it what a newer object is to an old Penstock. */
+/* engine/job/load and `penstock build`: from a source file to a pen_job that can be called, and
+ * every way in which that goes wrong. Method: real files in a folder of their own, the real
+ * compiler, the real dlopen. This program exports no pen_ functions, so an object that calls one is
+ * to it what a newer object is to an old Penstock. */
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -37,7 +37,8 @@ static void write_file(const char *name, const char *text)
 }
 
 /* In a process of its own, so that what it prints can be read. Returns its exit status. */
-static int build(char *text, size_t bytes, const char *a, const char *b, const char *c, const char *d)
+static int build(char *text, size_t bytes, const char *a, const char *b, const char *c,
+                 const char *d)
 {
     const char *words[] = {"build", a, b, c, d, NULL};
     int argc = 0, status, fds[2];
@@ -89,10 +90,15 @@ static void files_that_are_not_there_or_are_something_else(void)
     EXPECT_TEXT(reason, "nothing.so: there is no such file");
     write_file("waiting.c", "int x;\n");
     CU_ASSERT_EQUAL(load("waiting.so", reason), -ENOENT);
-    EXPECT_TEXT(reason, "waiting.so: there is no such file, but its source is there: penstock build waiting.c");
+    EXPECT_TEXT(
+        reason,
+        "waiting.so: there is no such file, but its source is there: penstock build waiting.c");
     CU_ASSERT_EQUAL(load("waiting.c", reason), -ENOEXEC);
-    EXPECT_TEXT(reason, "waiting.c: it is a source file: penstock build waiting.c, then run what that makes");
-    write_file("text.so", "this is text, and more of it, so that it is longer than an ELF header is ......\n");
+    EXPECT_TEXT(
+        reason,
+        "waiting.c: it is a source file: penstock build waiting.c, then run what that makes");
+    write_file("text.so",
+               "this is text, and more of it, so that it is longer than an ELF header is ......\n");
     CU_ASSERT_EQUAL(load("text.so", reason), -ENOEXEC);
     EXPECT_TEXT(reason, "text.so: it is no shared object: make one with penstock build");
     write_file("empty.so", "");
@@ -101,8 +107,10 @@ static void files_that_are_not_there_or_are_something_else(void)
     CU_ASSERT_EQUAL(load("folder.so", reason), -ENOEXEC);
     CU_ASSERT_PTR_NOT_NULL(strstr(reason, "it is a directory or a device"));
     CU_ASSERT_EQUAL(load("/proc/self/exe", reason), -ENOEXEC);
-    EXPECT_TEXT(reason, "/proc/self/exe: it is a program: start it by itself, or make a shared object of its "
-                        "source with penstock build");
+    EXPECT_TEXT(
+        reason,
+        "/proc/self/exe: it is a program: start it by itself, or make a shared object of its "
+        "source with penstock build");
 }
 
 static void compile(const char *command)
@@ -118,23 +126,30 @@ static void objects_that_lack_something(void)
                           "pen_from_the_future(); }\n");
     compile("cc -shared -fPIC -o newer.so newer.c");
     CU_ASSERT_EQUAL(load("newer.so", reason), -ELIBACC);
-    EXPECT_TEXT(reason, "newer.so: it calls pen_from_the_future, which this Penstock (0.1.0) does not have: "
-                        "it was built with another version's headers. Build it again: penstock build "
-                        "newer.c");
+    EXPECT_TEXT(
+        reason,
+        "newer.so: it calls pen_from_the_future, which this Penstock (0.1.0) does not have: "
+        "it was built with another version's headers. Build it again: penstock build "
+        "newer.c");
     write_file("half.c", "int helper(void);\nvoid pen_job(void *g) { (void)g; helper(); }\n");
     compile("cc -shared -fPIC -o half.so half.c");
     CU_ASSERT_EQUAL(load("half.so", reason), -ELIBACC);
-    EXPECT_TEXT(reason, "half.so: it uses helper, which nobody defines: a source file or a library (-l...) "
-                        "was left out when it was linked");
-    write_file("static.c", "static void pen_job(void *g) { (void)g; }\nvoid *use = (void *)pen_job;\n");
+    EXPECT_TEXT(reason,
+                "half.so: it uses helper, which nobody defines: a source file or a library (-l...) "
+                "was left out when it was linked");
+    write_file("static.c",
+               "static void pen_job(void *g) { (void)g; }\nvoid *use = (void *)pen_job;\n");
     compile("cc -shared -fPIC -o static.so static.c");
     CU_ASSERT_EQUAL(load("static.so", reason), -ENOSYS);
-    EXPECT_TEXT(reason, "static.so: it has no pen_job: a job is void pen_job(pen_graph *graph), not static, "
-                        "in one of its source files");
+    EXPECT_TEXT(
+        reason,
+        "static.so: it has no pen_job: a job is void pen_job(pen_graph *graph), not static, "
+        "in one of its source files");
     compile("cc -c -fPIC -o loose.so static.c");
     CU_ASSERT_EQUAL(load("loose.so", reason), -ENOEXEC);
     CU_ASSERT_PTR_NOT_NULL(strstr(reason, "compiled but not linked"));
-    compile("cc -shared -fPIC -o libgone.so static.c && cc -shared -fPIC -o needs.so static.c -Wl,--no-as-needed "
+    compile("cc -shared -fPIC -o libgone.so static.c && cc -shared -fPIC -o needs.so static.c "
+            "-Wl,--no-as-needed "
             "-L. -lgone && rm libgone.so");
     CU_ASSERT_EQUAL(load("needs.so", reason), -ELIBACC);
     EXPECT_TEXT(reason, "needs.so: it needs the library libgone.so, which is not installed here");
@@ -174,7 +189,8 @@ static void building_again_replaces_the_file(void)
     close(held);
     write_file("good.c", "#include <penstock.h>\nthis is no C\n");
     CU_ASSERT_EQUAL(build(text, sizeof text, "good.c", NULL, NULL, NULL), 1);
-    CU_ASSERT_PTR_NOT_NULL(strstr(text, "good.so is not made: the compiler found what stands above"));
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(text, "good.so is not made: the compiler found what stands above"));
     CU_ASSERT_EQUAL_FATAL(stat("good.so", &before), 0);
     CU_ASSERT_EQUAL(before.st_ino, after.st_ino); /* the old one is still there */
 }
@@ -185,8 +201,9 @@ static void the_command_line_is_printed(void)
 
     write_file("a job.c", good_job);
     CU_ASSERT_EQUAL(build(text, sizeof text, "--print", "a job.c", "-lm", NULL), 0);
-    CU_ASSERT_PTR_NOT_NULL(strstr(text, "cc -std=gnu11 -D_GNU_SOURCE -O2 -g -fPIC -fvisibility=hidden -shared "
-                                        "-Wall -Wextra -I "));
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(text, "cc -std=gnu11 -D_GNU_SOURCE -O2 -g -fPIC -fvisibility=hidden -shared "
+                     "-Wall -Wextra -I "));
     CU_ASSERT_PTR_NOT_NULL(strstr(text, " 'a job.c' -o 'a job.so' -lm\n"));
     CU_ASSERT_EQUAL(access("a job.so", F_OK), -1);
 }
@@ -218,8 +235,10 @@ static void mistakes_of_the_command_line(void)
     char *path = strdup(getenv("PATH"));
     setenv("PATH", folder, 1);
     CU_ASSERT_EQUAL(build(text, sizeof text, "good.c", NULL, NULL, NULL), 1);
-    EXPECT_TEXT(text, "penstock build: there is no C compiler: install gcc or clang, or say where one is with "
-                      "CC\n");
+    EXPECT_TEXT(
+        text,
+        "penstock build: there is no C compiler: install gcc or clang, or say where one is with "
+        "CC\n");
     setenv("PATH", path, 1);
     free(path);
 }

@@ -1,8 +1,9 @@
-/* The public headers, on paper: Nexmark's q4, q5 and q9 as a planner would build them, every struct filled
- * by hand with schemas made at run time, no macro but the lists'.
+/* The public headers, on paper: Nexmark's q4, q5 and q9 as a planner would build them, every struct
+ * filled by hand with schemas made at run time, no macro but the lists'.
  *
- * This shows that the structs can say what these queries need. What they need and this version does not have
- * is told in exact words; a query whose operators have come must then be run, not written. */
+ * This shows that the structs can say what these queries need. What they need and this version does
+ * not have is told in exact words; a query whose operators have come must then be run, not written.
+ */
 #include "tests/job_graph.h"
 
 /* ---- Schemas made at run time ---------------------------------------------------------------- */
@@ -12,7 +13,8 @@ struct column {
     uint32_t type;
 };
 
-/* Columns in order at their natural places, null bits in the first word for those that may be null. */
+/* Columns in order at their natural places, null bits in the first word for those that may be null.
+ */
 static struct pen_schema *schema_of(const char *name, const struct column *columns, uint32_t count)
 {
     struct pen_schema *schema = calloc(1, sizeof *schema);
@@ -23,11 +25,12 @@ static struct pen_schema *schema_of(const char *name, const struct column *colum
         if (columns[i].type & PEN_TYPE_NULLABLE) offset = 8; /* the null word */
     for (uint32_t i = 0; i < count; i++) {
         uint32_t type = columns[i].type & ~(uint32_t)PEN_TYPE_NULLABLE;
-        fields[i] = (struct pen_field){.name = columns[i].name,
-                                       .offset_bytes = offset,
-                                       .size_bytes = eng_type_size(type),
-                                       .type = type,
-                                       .null_bit = columns[i].type & PEN_TYPE_NULLABLE ? (uint16_t)(i + 1) : 0};
+        fields[i] = (struct pen_field){
+            .name = columns[i].name,
+            .offset_bytes = offset,
+            .size_bytes = eng_type_size(type),
+            .type = type,
+            .null_bit = columns[i].type & PEN_TYPE_NULLABLE ? (uint16_t)(i + 1) : 0};
         offset += 8;
         CU_ASSERT_TRUE(fields[i].size_bytes <= 8);
     }
@@ -79,13 +82,16 @@ struct query {
 
 static struct pen_function function_of(enum pen_kind kind, const char *name)
 {
-    return (struct pen_function){
-        .abi = PEN_ABI, .size_bytes = sizeof(struct pen_function), .kind = kind, .name = name,
-        .loop = interpret, .closure = "the program of this function"};
+    return (struct pen_function){.abi = PEN_ABI,
+                                 .size_bytes = sizeof(struct pen_function),
+                                 .kind = kind,
+                                 .name = name,
+                                 .loop = interpret,
+                                 .closure = "the program of this function"};
 }
 
-static pen_stream query_read(struct query *query, struct pen_function *function, struct pen_schema *schema,
-                             uint32_t line)
+static pen_stream query_read(struct query *query, struct pen_function *function,
+                             struct pen_schema *schema, uint32_t line)
 {
     *function = function_of(PEN_IS_GENERATE, schema->name);
     function->generate = scan;
@@ -102,8 +108,8 @@ static pen_stream query_read(struct query *query, struct pen_function *function,
 static void query_open(struct query *query)
 {
     query->graph = eng_graph_open();
-    query->auction = SCHEMA("auction", {"id", INT}, {"item", TEXT | PEN_TYPE_NULLABLE}, {"at", TIME},
-                            {"expires", TIME}, {"category", INT}, {"reserve", INT});
+    query->auction = SCHEMA("auction", {"id", INT}, {"item", TEXT | PEN_TYPE_NULLABLE},
+                            {"at", TIME}, {"expires", TIME}, {"category", INT}, {"reserve", INT});
     query->bid = SCHEMA("bid", {"auction", INT}, {"bidder", INT}, {"price", INT},
                         {"channel", TEXT | PEN_TYPE_NULLABLE}, {"at", TIME});
     query->auctions = query_read(query, &query->scan_auctions, query->auction, 1);
@@ -113,14 +119,13 @@ static void query_open(struct query *query)
 static pen_keyed query_key(pen_stream stream, uint32_t line, const char *const *fields,
                            const char *const *placed_by)
 {
-    struct pen_key_by key_by = {.origin = at(line, sizeof key_by, "key_by"),
-                                .fields = fields,
-                                .placed_by = placed_by};
+    struct pen_key_by key_by = {
+        .origin = at(line, sizeof key_by, "key_by"), .fields = fields, .placed_by = placed_by};
     return pen_add_key_by(stream, &key_by);
 }
 
-static pen_stream query_join(struct query *query, struct pen_schema *out, pen_keyed left, pen_keyed right,
-                             uint32_t line)
+static pen_stream query_join(struct query *query, struct pen_schema *out, pen_keyed left,
+                             pen_keyed right, uint32_t line)
 {
     query->match = function_of(PEN_IS_JOIN, "match");
     query->match.in = query->auction;
@@ -136,7 +141,8 @@ static pen_stream query_join(struct query *query, struct pen_schema *out, pen_ke
     return pen_add_join(left, right, &join);
 }
 
-static void query_write(struct query *query, pen_stream stream, struct pen_schema *in, uint32_t line)
+static void query_write(struct query *query, pen_stream stream, struct pen_schema *in,
+                        uint32_t line)
 {
     query->write = function_of(PEN_IS_SINK, "deliver");
     query->write.in = in;
@@ -161,24 +167,29 @@ static void q4_can_be_written(void)
     query_open(&query);
     struct pen_schema *valid =
         SCHEMA("valid_bid", {"auction", INT}, {"category", INT}, {"price", INT});
-    struct pen_schema *mean = SCHEMA("category_price", {"category", INT}, {"mean_price", PEN_TYPE_DOUBLE});
+    struct pen_schema *mean =
+        SCHEMA("category_price", {"category", INT}, {"mean_price", PEN_TYPE_DOUBLE});
 
-    pen_stream joined = query_join(&query, valid, query_key(query.auctions, 5, PEN_FIELDS("id"), NULL),
-                                   query_key(query.bids, 6, PEN_FIELDS("auction"), NULL), 7);
+    pen_stream joined =
+        query_join(&query, valid, query_key(query.auctions, 5, PEN_FIELDS("id"), NULL),
+                   query_key(query.bids, 6, PEN_FIELDS("auction"), NULL), 7);
     struct pen_aggregation best = {.origin = at(9, sizeof best, "valid_bid"),
                                    .out = valid,
                                    .aggregates = PEN_AGGREGATES(pen_max("price", "price")),
                                    .id = "best"};
     /* A bid meets its auction's worker; the best of each auction is found there. */
-    pen_stream bests =
-        pen_add_aggregate(query_key(joined, 8, PEN_FIELDS("auction", "category"), PEN_FIELDS("auction")), &best);
+    pen_stream bests = pen_add_aggregate(
+        query_key(joined, 8, PEN_FIELDS("auction", "category"), PEN_FIELDS("auction")), &best);
     struct pen_aggregation means = {.origin = at(11, sizeof means, "category_price"),
                                     .out = mean,
                                     .aggregates = PEN_AGGREGATES(pen_mean("price", "mean_price")),
                                     .update_every = PEN_SECONDS(1),
                                     .id = "means"};
-    query_write(&query, pen_add_aggregate(query_key(bests, 10, PEN_FIELDS("category"), NULL), &means), mean, 12);
-    query_close(&query, "query.sql:7: pen_join(match): this version of Penstock cannot do that yet\n");
+    query_write(&query,
+                pen_add_aggregate(query_key(bests, 10, PEN_FIELDS("category"), NULL), &means), mean,
+                12);
+    query_close(&query,
+                "query.sql:7: pen_join(match): this version of Penstock cannot do that yet\n");
     schema_free(valid);
     schema_free(mean);
 }
@@ -188,18 +199,22 @@ static void q4_without_its_join_is_a_graph(void)
 {
     struct query query;
     query_open(&query);
-    struct pen_schema *mean = SCHEMA("auction_price", {"auction", INT}, {"mean_price", PEN_TYPE_DOUBLE});
+    struct pen_schema *mean =
+        SCHEMA("auction_price", {"auction", INT}, {"mean_price", PEN_TYPE_DOUBLE});
     struct pen_schema *top = SCHEMA("best_bid", {"auction", INT}, {"price", INT});
     struct pen_aggregation best = {.origin = at(9, sizeof best, "best_bid"),
                                    .out = top,
                                    .aggregates = PEN_AGGREGATES(pen_max("price", "price")),
                                    .id = "best"};
-    pen_stream bests = pen_add_aggregate(query_key(query.bids, 8, PEN_FIELDS("auction"), NULL), &best);
+    pen_stream bests =
+        pen_add_aggregate(query_key(query.bids, 8, PEN_FIELDS("auction"), NULL), &best);
     struct pen_aggregation means = {.origin = at(11, sizeof means, "auction_price"),
                                     .out = mean,
                                     .aggregates = PEN_AGGREGATES(pen_mean("price", "mean_price")),
                                     .id = "means"};
-    query_write(&query, pen_add_aggregate(query_key(bests, 10, PEN_FIELDS("auction"), NULL), &means), mean, 12);
+    query_write(&query,
+                pen_add_aggregate(query_key(bests, 10, PEN_FIELDS("auction"), NULL), &means), mean,
+                12);
     CU_ASSERT_TRUE(eng_graph_stream_kind(bests).updating);
     CU_ASSERT_TRUE(eng_graph_stream_kind(bests).timed);
     query_close(&query, "");
@@ -207,31 +222,33 @@ static void q4_without_its_join_is_a_graph(void)
     schema_free(top);
 }
 
-/* q5: which auctions got the most bids in the last ten seconds, every two seconds: a sliding count, the
- * largest of each window by a window that the rows carry, and both joined by it. */
+/* q5: which auctions got the most bids in the last ten seconds, every two seconds: a sliding count,
+ * the largest of each window by a window that the rows carry, and both joined by it. */
 static void q5_can_be_written(void)
 {
     struct query query;
     query_open(&query);
-    struct pen_schema *count = SCHEMA("bid_count", {"auction", INT}, {"bids", INT}, {"window_from", TIME},
-                                      {"window_to", TIME});
-    struct pen_schema *most = SCHEMA("most", {"bids", INT}, {"window_from", TIME}, {"window_to", TIME});
+    struct pen_schema *count = SCHEMA("bid_count", {"auction", INT}, {"bids", INT},
+                                      {"window_from", TIME}, {"window_to", TIME});
+    struct pen_schema *most =
+        SCHEMA("most", {"bids", INT}, {"window_from", TIME}, {"window_to", TIME});
 
-    struct pen_aggregation counts = {
-        .origin = at(6, sizeof counts, "bid_count"),
-        .out = count,
-        .window = pen_sliding(PEN_SECONDS(10), PEN_SECONDS(2)),
-        .aggregates = PEN_AGGREGATES(pen_count("bids"), pen_window_start("window_from"),
-                                     pen_window_end("window_to")),
-        .id = "counts"};
-    pen_stream counted = pen_add_aggregate(query_key(query.bids, 5, PEN_FIELDS("auction"), NULL), &counts);
+    struct pen_aggregation counts = {.origin = at(6, sizeof counts, "bid_count"),
+                                     .out = count,
+                                     .window = pen_sliding(PEN_SECONDS(10), PEN_SECONDS(2)),
+                                     .aggregates = PEN_AGGREGATES(pen_count("bids"),
+                                                                  pen_window_start("window_from"),
+                                                                  pen_window_end("window_to")),
+                                     .id = "counts"};
+    pen_stream counted =
+        pen_add_aggregate(query_key(query.bids, 5, PEN_FIELDS("auction"), NULL), &counts);
     struct pen_aggregation largest = {.origin = at(8, sizeof largest, "most"),
                                       .out = most,
                                       .window = pen_attached("window_from", "window_to"),
                                       .aggregates = PEN_AGGREGATES(pen_max("bids", "bids")),
                                       .id = "largest"};
-    pen_stream most_bids =
-        pen_add_aggregate(query_key(counted, 7, PEN_FIELDS("window_from", "window_to"), NULL), &largest);
+    pen_stream most_bids = pen_add_aggregate(
+        query_key(counted, 7, PEN_FIELDS("window_from", "window_to"), NULL), &largest);
     query.match = function_of(PEN_IS_JOIN, "as_many");
     query.match.in = count;
     query.match.other = most;
@@ -243,24 +260,27 @@ static void q5_can_be_written(void)
                             .id = "hottest"};
     const char *const *by_window = PEN_FIELDS("window_from", "window_to");
     query_write(&query,
-                pen_add_join(query_key(counted, 9, by_window, NULL), query_key(most_bids, 10, by_window, NULL),
-                             &join),
+                pen_add_join(query_key(counted, 9, by_window, NULL),
+                             query_key(most_bids, 10, by_window, NULL), &join),
                 count, 12);
-    query_close(&query, "query.sql:6: pen_aggregate(bid_count): this version of Penstock cannot do .window yet\n");
+    query_close(
+        &query,
+        "query.sql:6: pen_aggregate(bid_count): this version of Penstock cannot do .window yet\n");
     schema_free(count);
     schema_free(most);
 }
 
-/* q9: the winning bid of each auction: join, then the first of each auction by price and, among equals, by
- * time. */
+/* q9: the winning bid of each auction: join, then the first of each auction by price and, among
+ * equals, by time. */
 static void q9_can_be_written(void)
 {
     struct query query;
     query_open(&query);
-    struct pen_schema *valid = SCHEMA("valid", {"auction", INT}, {"bidder", INT}, {"price", INT}, {"at", TIME},
-                                      {"item", TEXT | PEN_TYPE_NULLABLE});
-    pen_stream joined = query_join(&query, valid, query_key(query.auctions, 5, PEN_FIELDS("id"), NULL),
-                                   query_key(query.bids, 6, PEN_FIELDS("auction"), NULL), 7);
+    struct pen_schema *valid = SCHEMA("valid", {"auction", INT}, {"bidder", INT}, {"price", INT},
+                                      {"at", TIME}, {"item", TEXT | PEN_TYPE_NULLABLE});
+    pen_stream joined =
+        query_join(&query, valid, query_key(query.auctions, 5, PEN_FIELDS("id"), NULL),
+                   query_key(query.bids, 6, PEN_FIELDS("auction"), NULL), 7);
     struct pen_top winner = {.origin = at(9, sizeof winner, "valid"),
                              .out = valid,
                              .order = PEN_ORDER({"price", true, false}, {"at", false, false}),
@@ -268,15 +288,18 @@ static void q9_can_be_written(void)
                              .limit = 1,
                              .rank_kind = PEN_ROW_NUMBER,
                              .id = "winner"};
-    query_write(&query, pen_add_top(query_key(joined, 8, PEN_FIELDS("auction"), NULL), &winner), valid, 10);
-    query_close(&query, "query.sql:7: pen_join(match): this version of Penstock cannot do that yet\n");
+    query_write(&query, pen_add_top(query_key(joined, 8, PEN_FIELDS("auction"), NULL), &winner),
+                valid, 10);
+    query_close(&query,
+                "query.sql:7: pen_join(match): this version of Penstock cannot do that yet\n");
 
     /* The last step by itself, over all bids. */
     query_open(&query);
     winner.out = query.bid;
-    query_write(&query, pen_add_top(query_key(query.bids, 8, PEN_FIELDS("auction"), NULL), &winner), query.bid,
-                10);
-    query_close(&query, "query.sql:9: pen_top(valid): this version of Penstock cannot do that yet\n");
+    query_write(&query, pen_add_top(query_key(query.bids, 8, PEN_FIELDS("auction"), NULL), &winner),
+                query.bid, 10);
+    query_close(&query,
+                "query.sql:9: pen_top(valid): this version of Penstock cannot do that yet\n");
     schema_free(valid);
 }
 

@@ -1,6 +1,6 @@
 /* engine/job: plans. What is fused, what lies where, which rings there are.
- * Method: graphs of every shape, planned for made-up cores; after each plan all invariants are checked,
- * then what is special about it. */
+ * Method: graphs of every shape, planned for made-up cores; after each plan all invariants are
+ * checked, then what is special about it. */
 #include <errno.h>
 
 #include "engine/flow/board.h"
@@ -183,8 +183,13 @@ static void word_count_on_two_and_four_workers(void)
         CU_ASSERT_EQUAL(plan.chains[0].workers[i], i);
         CU_ASSERT_EQUAL(plan.chains[1].workers[i], i);
     }
-    struct eng_board_counts counts = {.workers = 4, .nodes = 4, .chains = 2, .exchanges = 1, .rings = 12,
-                                      .subtasks = 16, .claims = 1};
+    struct eng_board_counts counts = {.workers = 4,
+                                      .nodes = 4,
+                                      .chains = 2,
+                                      .exchanges = 1,
+                                      .rings = 12,
+                                      .subtasks = 16,
+                                      .claims = 1};
     CU_ASSERT_EQUAL(plan.board_bytes, eng_board_bytes(&counts, 4));
     close_both(&plan, graph);
 }
@@ -209,7 +214,8 @@ static void more_workers_than_cores_are_not_pinned(void)
     for (uint32_t w = 0; w < 3; w++)
         CU_ASSERT_EQUAL(plan.workers[w].core, -1);
     JOB_PRINTED(text, out, eng_plan_explain(&plan, out));
-    CU_ASSERT_PTR_NOT_NULL(strstr(text, "3 workers on 2 cores, not pinned, because there are more of them"));
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(text, "3 workers on 2 cores, not pinned, because there are more of them"));
     free(text);
     close_both(&plan, graph);
 }
@@ -223,8 +229,9 @@ static void more_workers_than_there_may_be_are_refused(void)
     struct eng_plan_options options = {10000, cores, 2};
 
     CU_ASSERT_EQUAL(eng_plan_open(&plan, graph, &options, reason, sizeof reason), -EINVAL);
-    EXPECT_TEXT(reason, "--parallelism 10000: 256 workers at most are possible (ENG_WORKERS_MAX); this "
-                        "machine gives the job 2 cores");
+    EXPECT_TEXT(reason,
+                "--parallelism 10000: 256 workers at most are possible (ENG_WORKERS_MAX); this "
+                "machine gives the job 2 cores");
     eng_plan_close(&plan); /* nothing is left to close */
     eng_graph_close(graph);
 }
@@ -280,7 +287,8 @@ static void a_wider_operator_has_its_workers(void)
 static void unions_go_one_to_one_without_rings(void)
 {
     struct pen_graph *graph = eng_graph_open();
-    pen_stream a = pen_generate(graph, number, .id = "a"), b = pen_generate(graph, number, .id = "b");
+    pen_stream a = pen_generate(graph, number, .id = "a"),
+               b = pen_generate(graph, number, .id = "b");
     pen_sink(pen_map(pen_union(a, b), split), put);
     finished(graph);
     struct eng_plan plan = plan_of(graph, 3, 3);
@@ -314,7 +322,8 @@ static void a_diamond_joins_at_one_head(void)
 {
     struct pen_graph *graph = eng_graph_open();
     pen_stream words = pen_generate(graph, number);
-    pen_stream left = pen_map(words, split, .id = "left"), right = pen_map(words, split, .id = "right");
+    pen_stream left = pen_map(words, split, .id = "left"),
+               right = pen_map(words, split, .id = "right");
     pen_sink(pen_union(left, right), put);
     finished(graph);
     struct eng_plan plan = plan_of(graph, 2, 2);
@@ -348,7 +357,8 @@ static void rebalancing_is_an_exchange_unless_there_is_one_subtask(void)
 static void broadcasts_go_to_all_from_one(void)
 {
     struct pen_graph *graph = eng_graph_open();
-    pen_stream words = pen_generate(graph, number), rules = pen_generate(graph, number, .id = "rules");
+    pen_stream words = pen_generate(graph, number),
+               rules = pen_generate(graph, number, .id = "rules");
     pen_sink(pen_process_broadcast(pen_key_by(words, "text"), hear, rules, learn), put);
     finished(graph);
     struct eng_plan plan = plan_of(graph, 4, 4);
@@ -374,7 +384,8 @@ static void broadcasts_go_to_all_from_one(void)
 static void a_group_has_workers_of_its_own(void)
 {
     struct pen_graph *graph = eng_graph_open();
-    pen_stream words = pen_map(pen_generate(graph, number), split, .group = "slow", .parallelism = 2);
+    pen_stream words =
+        pen_map(pen_generate(graph, number), split, .group = "slow", .parallelism = 2);
     pen_sink(words, put, .group = "slow", .parallelism = 2);
     finished(graph);
     struct eng_plan plan = plan_of(graph, 0, 8);
@@ -415,8 +426,9 @@ static void too_many_workers_in_groups_are_refused(void)
     int cores[1] = {0};
     struct eng_plan_options options = {100, cores, 1};
     CU_ASSERT_EQUAL(eng_plan_open(&plan, graph, &options, reason, sizeof reason), -EINVAL);
-    EXPECT_TEXT(reason, "the job and its 2 groups would have 300 workers, and 256 at most are possible "
-                        "(ENG_WORKERS_MAX): use a smaller --parallelism");
+    EXPECT_TEXT(reason,
+                "the job and its 2 groups would have 300 workers, and 256 at most are possible "
+                "(ENG_WORKERS_MAX): use a smaller --parallelism");
     eng_graph_close(graph);
 }
 
@@ -465,7 +477,8 @@ static void without_options_the_machine_is_asked(void)
     struct eng_plan_options options = {0};
     CU_ASSERT_EQUAL_FATAL(eng_plan_open(&plan, graph, &options, reason, sizeof reason), 0);
     CU_ASSERT_TRUE(plan.core_count >= 1);
-    CU_ASSERT_EQUAL(plan.worker_count, plan.core_count < ENG_WORKERS_MAX ? plan.core_count : ENG_WORKERS_MAX);
+    CU_ASSERT_EQUAL(plan.worker_count,
+                    plan.core_count < ENG_WORKERS_MAX ? plan.core_count : ENG_WORKERS_MAX);
     CU_ASSERT_TRUE(plan.workers[0].core >= 0 || plan.core_count > ENG_WORKERS_MAX);
     close_both(&plan, graph);
 }
@@ -482,33 +495,39 @@ static void a_plan_is_explained(void)
     char *board = strstr(text, ", board with");
     CU_ASSERT_PTR_NOT_NULL_FATAL(board);
     *board = '\0';
-    EXPECT_TEXT(text, "4 operators in 2 chains; 2 workers, each on a core of its own\n2 rings with 2 MiB");
     EXPECT_TEXT(
-        strchr(board + 1, '\n'),
-        "\n"
-        "\n"
-        "+- chain 0: 2 subtasks on workers 0-1 "
-        "-------------------------------------------------------------+\n"
-        "| generate(number)                                                                                 |\n"
-        "| `- map(split)                                                                                    |\n"
-        "+--------------------------------------------------------------------------------------------------+\n"
-        "    |  map(split) -> chain 1 aggregate(tally), keyed by text, 2 rings of 1 MiB\n"
-        "    v\n"
-        "+- chain 1: 2 subtasks on workers 0-1 "
-        "-------------------------------------------------------------+\n"
-        "| aggregate(tally)                                   id tallies                                    |\n"
-        "| `- sink(put_tally)                                                                               |\n"
-        "+--------------------------------------------------------------------------------------------------+\n"
-        "\n"
-        "cores: worker 0 on 100, worker 1 on 101\n");
+        text, "4 operators in 2 chains; 2 workers, each on a core of its own\n2 rings with 2 MiB");
+    EXPECT_TEXT(strchr(board + 1, '\n'),
+                "\n"
+                "\n"
+                "+- chain 0: 2 subtasks on workers 0-1 "
+                "-------------------------------------------------------------+\n"
+                "| generate(number)                                                                "
+                "                 |\n"
+                "| `- map(split)                                                                   "
+                "                 |\n"
+                "+---------------------------------------------------------------------------------"
+                "-----------------+\n"
+                "    |  map(split) -> chain 1 aggregate(tally), keyed by text, 2 rings of 1 MiB\n"
+                "    v\n"
+                "+- chain 1: 2 subtasks on workers 0-1 "
+                "-------------------------------------------------------------+\n"
+                "| aggregate(tally)                                   id tallies                   "
+                "                 |\n"
+                "| `- sink(put_tally)                                                              "
+                "                 |\n"
+                "+---------------------------------------------------------------------------------"
+                "-----------------+\n"
+                "\n"
+                "cores: worker 0 on 100, worker 1 on 101\n");
     lines = board + 1;
     while ((line = strsep(&lines, "\n")) != NULL)
         CU_ASSERT_TRUE(strlen(line) <= 100);
     free(text);
 
     JOB_PRINTED(text, out, eng_plan_print_memory(&plan, out));
-    CU_ASSERT_PTR_NOT_NULL(
-        strstr(text, "         2097152  exchange 0, map(split) -> aggregate(tally): 2 rings of 1 MiB\n"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(
+        text, "         2097152  exchange 0, map(split) -> aggregate(tally): 2 rings of 1 MiB\n"));
     char sum[32];
     snprintf(sum, sizeof sum, "%16llu  in all", (unsigned long long)(plan.board_bytes + (2 << 20)));
     CU_ASSERT_PTR_NOT_NULL(strstr(text, sum));
@@ -529,10 +548,13 @@ static void every_kind_of_exchange_has_its_words(void)
     char *text = NULL;
 
     JOB_PRINTED(text, out, eng_plan_explain(&plan, out));
-    CU_ASSERT_PTR_NOT_NULL(strstr(text, "generate(number) -> chain 2 process_broadcast(hear), all under one "
-                                        "key, 2 rings of 1 MiB\n"));
-    CU_ASSERT_PTR_NOT_NULL(strstr(text, "generate(number).odd -> chain 3 sink(put), dealt out evenly, 4 rings"));
-    CU_ASSERT_PTR_NOT_NULL(strstr(text, "process_broadcast(hear) -> chain 3 sink(put), one to one, 2 rings"));
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(text, "generate(number) -> chain 2 process_broadcast(hear), all under one "
+                     "key, 2 rings of 1 MiB\n"));
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(text, "generate(number).odd -> chain 3 sink(put), dealt out evenly, 4 rings"));
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(text, "process_broadcast(hear) -> chain 3 sink(put), one to one, 2 rings"));
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "(right), to all, in one order, 1 ring of"));
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "chain 1: 1 subtask on worker 0 -"));
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "workers 2-3, group io"));

@@ -1,4 +1,5 @@
-/* `penstock build job.c [-o job.so] [--print]`: one line of the compiler, so that nobody has to know it.
+/* `penstock build job.c [-o job.so] [--print]`: one line of the compiler, so that nobody has to
+ * know it.
  *
  * The object is made beside its place and then renamed: a job that runs has the old one mapped, and
  * writing into that file would crash it. If this dies half-way, the old object is still there. */
@@ -36,7 +37,8 @@ static const char build_usage[] =
     "\n"
     "  -o FILE     where it goes (default: the first source, with .so for .c)\n"
     "  --print     print the compiler's command line and do nothing\n"
-    "  -lNAME -DX  and other options that begin with -l -L -I -D -O -W -f -g -m -std are the compiler's\n";
+    "  -lNAME -DX  and other options that begin with -l -L -I -D -O -W -f -g -m -std are the "
+    "compiler's\n";
 
 static void build_add(struct build *build, const char *word)
 {
@@ -70,7 +72,8 @@ static bool build_has_header(const char *folder)
     return access(path, R_OK) == 0;
 }
 
-/* Installed: PREFIX/bin/penstock and PREFIX/include. In its source tree: build/bin/penstock and engine. */
+/* Installed: PREFIX/bin/penstock and PREFIX/include. In its source tree: build/bin/penstock and
+ * engine. */
 static bool build_find_include(struct build *build)
 {
     static const char *const beside[] = {"../include", "../../engine"};
@@ -98,8 +101,9 @@ static bool build_find_include(struct build *build)
         snprintf(build->include, sizeof build->include, "%s", usual[i]);
         return true;
     }
-    fprintf(stderr, "penstock build: penstock.h is neither beside this program nor in /usr/include: "
-                    "say where it is with PENSTOCK_INCLUDE=folder\n");
+    fprintf(stderr,
+            "penstock build: penstock.h is neither beside this program nor in /usr/include: "
+            "say where it is with PENSTOCK_INCLUDE=folder\n");
     return false;
 }
 
@@ -140,8 +144,10 @@ static bool build_add_compiler(struct build *build)
         build_add(build, name);
         return true;
     }
-    fprintf(stderr, "penstock build: there is no %s compiler: install %s, or say where one is with %s\n",
-            build->is_cxx ? "C++" : "C", build->is_cxx ? "g++ or clang++" : "gcc or clang", variable);
+    fprintf(stderr,
+            "penstock build: there is no %s compiler: install %s, or say where one is with %s\n",
+            build->is_cxx ? "C++" : "C", build->is_cxx ? "g++ or clang++" : "gcc or clang",
+            variable);
     return false;
 }
 
@@ -209,8 +215,9 @@ static char *build_default_output(const char *source)
 static bool build_compose(struct build *build, const char *output, const char **sources,
                           const char **options)
 {
-    static const char *const fixed[] = {"-D_GNU_SOURCE", "-O2",   "-g",      "-fPIC",
-                                        "-fvisibility=hidden", "-shared", "-Wall", "-Wextra", NULL};
+    static const char *const fixed[] = {
+        "-D_GNU_SOURCE", "-O2",   "-g",      "-fPIC", "-fvisibility=hidden",
+        "-shared",       "-Wall", "-Wextra", NULL};
 
     if (!build_add_compiler(build) || !build_find_include(build)) return false;
     build_add(build, build->is_cxx ? "-std=gnu++20" : "-std=gnu11");
@@ -251,17 +258,19 @@ static int build_run(const struct build *build, const char *made, const char *ou
     pid_t pid;
     int status;
 
-    int error = posix_spawnp(&pid, build->words[0], NULL, NULL, (char *const *)(uintptr_t)build->words,
-                             environ);
+    int error = posix_spawnp(&pid, build->words[0], NULL, NULL,
+                             (char *const *)(uintptr_t)build->words, environ);
     if (error != 0) {
-        fprintf(stderr, "penstock build: %s cannot be started: %s\n", build->words[0], strerror(error));
+        fprintf(stderr, "penstock build: %s cannot be started: %s\n", build->words[0],
+                strerror(error));
         return EXIT_FAILURE;
     }
     while (waitpid(pid, &status, 0) < 0)
         if (errno != EINTR) return EXIT_FAILURE;
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
         unlink(made);
-        fprintf(stderr, "penstock build: %s is not made: the compiler found what stands above\n", output);
+        fprintf(stderr, "penstock build: %s is not made: the compiler found what stands above\n",
+                output);
         return EXIT_FAILURE;
     }
     if (rename(made, output) == 0) return EXIT_SUCCESS;

@@ -1,8 +1,8 @@
 /* pen_aggregate: whether the list of aggregates can fill the result, told field by field.
  *
- * Every field of the result comes from the key or from one aggregate. What an aggregate needs and gives
- * stands in one table, the one in penstock/window.h. Whether this version's operator can compute it is
- * the class's to say, in its `prepare`. */
+ * Every field of the result comes from the key or from one aggregate. What an aggregate needs and
+ * gives stands in one table, the one in penstock/window.h. Whether this version's operator can
+ * compute it is the class's to say, in its `prepare`. */
 #include <string.h>
 
 #include "engine/job/stream.h"
@@ -105,7 +105,7 @@ static bool aggregate_gives(const struct pen_aggregate *wish, const struct eng_f
         break;
     case GIVES_SUM:
         type = eng_type_is_integer(from->type) || from->type == PEN_TYPE_BOOL ? PEN_TYPE_INT64
-                                                                             : PEN_TYPE_DOUBLE;
+                                                                              : PEN_TYPE_DOUBLE;
         break;
     case GIVES_DOUBLE:
         type = PEN_TYPE_DOUBLE;
@@ -140,15 +140,17 @@ static void aggregate_check_into(struct aggregate_check *check, const struct pen
     if (!into) return;
     const char **filled = &check->filled[into - check->out->fields];
     if (*filled)
-        eng_call_mistake(check->call, "%s is filled twice, by %s and by %s", into->name, *filled, name);
+        eng_call_mistake(check->call, "%s is filled twice, by %s and by %s", into->name, *filled,
+                         name);
     *filled = name;
     if (aggregate_kinds[wish->kind].takes != TAKES_NOTHING && !from) return;
     if (!aggregate_gives(wish, from, into, gives))
         eng_call_mistake(check->call, "%s gives %s, and %s of %s is %s", name, gives, into->name,
                          check->out->schema->name, eng_call_type(into, type));
     else if (aggregate_may_be_null(wish, from) && !eng_field_nullable(into))
-        eng_call_mistake(check->call, "%s of %s may have nothing to give, so %s of %s must be a pen_opt_",
-                         name, from ? from->name : wish->only, into->name, check->out->schema->name);
+        eng_call_mistake(check->call,
+                         "%s of %s may have nothing to give, so %s of %s must be a pen_opt_", name,
+                         from ? from->name : wish->only, into->name, check->out->schema->name);
 }
 
 /* ---- One aggregate --------------------------------------------------------------------------- */
@@ -168,8 +170,9 @@ static const struct pen_function *aggregate_check_custom(struct aggregate_check 
     if (eng_call_layout(call, custom->out, "what it fills"))
         eng_call_same(call, custom->out, check->out->schema, "pen_custom fills", "the result is");
     if (check->stream->rows.updating && !custom->retract)
-        eng_call_mistake(call, "pen_custom %s cannot take a row back, and the stream is an updating "
-                               "one: declare it with PEN_AGGREGATE_RETRACTING",
+        eng_call_mistake(call,
+                         "pen_custom %s cannot take a row back, and the stream is an updating "
+                         "one: declare it with PEN_AGGREGATE_RETRACTING",
                          custom->name);
     return custom;
 }
@@ -181,9 +184,9 @@ static void aggregate_check_wish(struct aggregate_check *check, struct pen_aggre
     char type[48];
 
     if ((unsigned)wish->kind >= AGGREGATE_KINDS) {
-        eng_call_mistake(call, "an aggregate is of kind %u, which this Penstock (" PEN_VERSION
-                               ") does not know",
-                         (unsigned)wish->kind);
+        eng_call_mistake(
+            call, "an aggregate is of kind %u, which this Penstock (" PEN_VERSION ") does not know",
+            (unsigned)wish->kind);
         return;
     }
     const char *name = aggregate_kinds[wish->kind].name;
@@ -207,7 +210,8 @@ static void aggregate_check_wish(struct aggregate_check *check, struct pen_aggre
     if (wish->kind == PEN_AGGREGATE_QUANTILE && !(wish->parameter >= 0 && wish->parameter <= 1))
         eng_call_mistake(call, "%s: %g is not between 0 and 1", name, wish->parameter);
     if (check->stream->rows.updating && !aggregate_kinds[wish->kind].takes_back)
-        eng_call_mistake(call, "%s cannot take a row back, and the stream is an updating one", name);
+        eng_call_mistake(call, "%s cannot take a row back, and the stream is an updating one",
+                         name);
     aggregate_check_into(check, wish, from);
 }
 
@@ -253,8 +257,8 @@ static void aggregate_check_key(struct aggregate_check *check)
                              eng_call_type(from, type_key), eng_call_type(into, type_out),
                              check->out->schema->name);
         } else if (eng_field_nullable(from) && !eng_field_nullable(into)) {
-            eng_call_mistake(check->call, "%s may be null in the key and cannot be in %s", into->name,
-                             check->out->schema->name);
+            eng_call_mistake(check->call, "%s may be null in the key and cannot be in %s",
+                             into->name, check->out->schema->name);
         }
         check->filled[into - check->out->fields] = "the key";
     }
@@ -265,8 +269,9 @@ static void aggregate_check_forgotten(struct aggregate_check *check)
     if (check->has_custom) return; /* it fills what it likes */
     for (uint32_t i = 0; i < check->out->field_count; i++)
         if (!check->filled[i])
-            eng_call_mistake(check->call, "%s of %s is filled by no aggregate and is no field of the "
-                                          "key",
+            eng_call_mistake(check->call,
+                             "%s of %s is filled by no aggregate and is no field of the "
+                             "key",
                              check->out->fields[i].name, check->out->schema->name);
 }
 
@@ -321,7 +326,8 @@ pen_stream pen_add_aggregate(pen_keyed from, const struct pen_aggregation *given
         };
         aggregate_check_key(&check);
         for (uint32_t i = 0; options->aggregates[i].kind; i++)
-            aggregate_check_wish(&check, (struct pen_aggregate *)(uintptr_t)&options->aggregates[i]);
+            aggregate_check_wish(&check,
+                                 (struct pen_aggregate *)(uintptr_t)&options->aggregates[i]);
         aggregate_check_forgotten(&check);
     }
     if (stream->rows.no_before)

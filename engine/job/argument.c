@@ -1,7 +1,8 @@
 /* The arguments of a job: pen_arg_ and --help.
  *
- * What was given is cut into words beforehand; which word is a value is only known when the job asks,
- * because a flag has none. What is left when the job has been built was asked for by nobody. */
+ * What was given is cut into words beforehand; which word is a value is only known when the job
+ * asks, because a flag has none. What is left when the job has been built was asked for by nobody.
+ */
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
@@ -51,8 +52,8 @@ static const char *argument_kind_name(enum graph_argument_kind kind)
 
 static const char *argument_function(enum graph_argument_kind kind)
 {
-    static const char *const names[] = {NULL,           "pen_arg_text", "pen_arg_int",
-                                        "pen_arg_double", "pen_arg_flag", "pen_arg_duration"};
+    static const char *const names[] = {
+        NULL, "pen_arg_text", "pen_arg_int", "pen_arg_double", "pen_arg_flag", "pen_arg_duration"};
     return names[kind];
 }
 

@@ -37,8 +37,8 @@ static bool call_is_zero(const void *bytes_, size_t from, size_t to)
     return true;
 }
 
-/* As much of a struct as its maker knew. NULL: it is larger than ours, and what we do not know is in
- * use. */
+/* As much of a struct as its maker knew. NULL: it is larger than ours, and what we do not know is
+ * in use. */
 static void *call_copy(struct pen_graph *graph, const void *given, size_t given_bytes,
                        size_t known_bytes)
 {
@@ -70,8 +70,9 @@ void *eng_call_open(struct eng_call *call, struct pen_graph *graph, const char *
     kept->name = eng_graph_keep_text(graph, origin->name);
     *call = (struct eng_call){.graph = graph, .origin = kept, .name = name, .title = name};
     if (origin->abi != PEN_ABI) {
-        eng_call_mistake(call, "the job was built for ABI %u of Penstock, and this one has %u: build "
-                               "it again with this version's headers",
+        eng_call_mistake(call,
+                         "the job was built for ABI %u of Penstock, and this one has %u: build "
+                         "it again with this version's headers",
                          origin->abi, PEN_ABI);
         return NULL;
     }
@@ -163,16 +164,18 @@ const struct pen_function *eng_call_function(struct eng_call *call,
         return NULL;
     }
     if (given->abi != PEN_ABI || given->size_bytes < offsetof(struct pen_function, name)) {
-        eng_call_mistake(call, "%s%sits function was built for ABI %u of Penstock, and this one has "
-                               "%u: build it again with this version's headers",
+        eng_call_mistake(call,
+                         "%s%sits function was built for ABI %u of Penstock, and this one has "
+                         "%u: build it again with this version's headers",
                          where, option ? ": " : "", given->abi, PEN_ABI);
         return NULL;
     }
     if (given->size_bytes != sizeof *given) {
         function = call_copy(call->graph, given, given->size_bytes, sizeof *given);
         if (!function) {
-            eng_call_mistake(call, "%s%s%s was built with a newer header and uses what this Penstock "
-                                   "(" PEN_VERSION ") does not know: use a newer Penstock",
+            eng_call_mistake(call,
+                             "%s%s%s was built with a newer header and uses what this Penstock "
+                             "(" PEN_VERSION ") does not know: use a newer Penstock",
                              where, separator, given->name);
             return NULL;
         }
@@ -180,8 +183,8 @@ const struct pen_function *eng_call_function(struct eng_call *call,
     const char *name = function->name ? function->name : "the function";
     if (function->kind != kind) {
         bool is_known = (unsigned)function->kind < CALL_KINDS && function->kind > 0;
-        eng_call_mistake(call, "%s%s%s is %s%s%s, and it must be a %s function", where, separator, name,
-                         is_known ? "a " : "of a kind that nobody knows",
+        eng_call_mistake(call, "%s%s%s is %s%s%s, and it must be a %s function", where, separator,
+                         name, is_known ? "a " : "of a kind that nobody knows",
                          is_known ? call_kinds[function->kind].name : "",
                          is_known ? " function" : "", call_kinds[kind].name);
         return NULL;
@@ -206,8 +209,7 @@ const struct eng_layout *eng_call_layout(struct eng_call *call, const struct pen
         eng_call_mistake(call, "%s has no type", what);
         return NULL;
     }
-    const struct eng_layout *layout =
-        eng_graph_layout(call->graph, schema, reason, sizeof reason);
+    const struct eng_layout *layout = eng_graph_layout(call->graph, schema, reason, sizeof reason);
     if (layout) return layout;
     if (*reason) eng_call_mistake(call, "%s", reason);
     call->failed = true; /* told when the schema was first met */

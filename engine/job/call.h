@@ -29,8 +29,8 @@ struct eng_call {
     bool failed;
 };
 
-/* Returns a copy of the struct `given`, whose first member is its origin, with zeros where its maker
- * knew less than we do. NULL: it cannot be read, which has been told. */
+/* Returns a copy of the struct `given`, whose first member is its origin, with zeros where its
+ * maker knew less than we do. NULL: it cannot be read, which has been told. */
 void *eng_call_open(struct eng_call *call, struct pen_graph *graph, const char *name,
                     const void *given, size_t known_bytes);
 
@@ -44,8 +44,8 @@ void eng_call_mistake(struct eng_call *call, const char *format, ...)
  * operator as a whole. */
 void eng_call_not_yet(struct eng_call *call, const char *what);
 
-/* A function of the kind, filled as its kind needs it, with zeros where its maker knew less; NULL: a
- * mistake. option: ".on_timer", or NULL for the function that the operator is about. */
+/* A function of the kind, filled as its kind needs it, with zeros where its maker knew less; NULL:
+ * a mistake. option: ".on_timer", or NULL for the function that the operator is about. */
 const struct pen_function *eng_call_function(struct eng_call *call,
                                              const struct pen_function *given, enum pen_kind kind,
                                              const char *option);
@@ -102,8 +102,8 @@ pen_stream eng_call_give_up(struct eng_call *call, const struct eng_common *comm
 /* The node; with the main output, if it has one, and the side outputs. */
 struct eng_node *eng_call_node(struct eng_call *call, const struct eng_class *class,
                                const void *options, const struct eng_common *common,
-                               const struct pen_function *function,
-                               const struct eng_layout *out, struct eng_stream_kind rows);
+                               const struct pen_function *function, const struct eng_layout *out,
+                               struct eng_stream_kind rows);
 /* Its main output as a stream. Sets the streams of its sides, too. */
 pen_stream eng_call_streams(struct eng_call *call, struct eng_node *node,
                             const struct eng_common *common);

@@ -111,8 +111,7 @@ static void call_check_state(struct eng_call *call, struct pen_state *state, enu
                                                                         : "this state in .uses");
     graph->used_states = eng_graph_grow(graph->used_states, graph->used_state_count,
                                         &graph->used_state_room, sizeof *graph->used_states);
-    graph->used_states[graph->used_state_count++] =
-        (struct graph_used_state){state, call->title};
+    graph->used_states[graph->used_state_count++] = (struct graph_used_state){state, call->title};
 }
 
 static void call_check_uses(struct eng_call *call, struct pen_state *const **uses,
@@ -143,8 +142,9 @@ void eng_call_common(struct eng_call *call, const struct eng_common *common, enu
 {
     if (common->id) call_check_id(call, common->id);
     if (common->parallelism && *common->parallelism > ENG_WORKERS_MAX)
-        eng_call_mistake(call, ".parallelism is %u, and %d workers at most are possible "
-                               "(ENG_WORKERS_MAX)",
+        eng_call_mistake(call,
+                         ".parallelism is %u, and %d workers at most are possible "
+                         "(ENG_WORKERS_MAX)",
                          *common->parallelism, ENG_WORKERS_MAX);
     if (common->group) {
         *common->group = eng_graph_keep_text(call->graph, *common->group);
@@ -215,8 +215,8 @@ static void call_add_outputs(struct eng_call *call, struct eng_node *node,
 
 struct eng_node *eng_call_node(struct eng_call *call, const struct eng_class *class,
                                const void *options, const struct eng_common *common,
-                               const struct pen_function *function,
-                               const struct eng_layout *out, struct eng_stream_kind rows)
+                               const struct pen_function *function, const struct eng_layout *out,
+                               struct eng_stream_kind rows)
 {
     struct graph_node *made = call_new_node(call);
     struct eng_node *node = &made->node;

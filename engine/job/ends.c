@@ -1,4 +1,5 @@
-/* Where a graph begins and ends: pen_source, pen_generate, pen_sink, and the connectors made of them. */
+/* Where a graph begins and ends: pen_source, pen_generate, pen_sink, and the connectors made of
+ * them. */
 #include <math.h>
 #include <string.h>
 
@@ -102,9 +103,8 @@ void eng_graph_add_sink(pen_stream from, const struct pen_sink *given, const cha
     eng_call_common(&call, &common, 0);
     if (call.failed) return;
 
-    struct eng_node *node =
-        eng_call_node(&call, &eng_sink_class, options, &common, options->write, NULL,
-                      (struct eng_stream_kind){0});
+    struct eng_node *node = eng_call_node(&call, &eng_sink_class, options, &common, options->write,
+                                          NULL, (struct eng_stream_kind){0});
     ends_set_blocking(node, options->blocking);
     eng_graph_node_of(node)->is_sink = true;
     eng_stream_feed(&call, node, 0, stream, ENG_FORWARD);

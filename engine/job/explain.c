@@ -1,5 +1,5 @@
-/* A plan as people read it. Chains are boxes, upstream first; inside a box operators stand below the
- * one that calls them; below a box its exchanges, as arrows. 100 columns. */
+/* A plan as people read it. Chains are boxes, upstream first; inside a box operators stand below
+ * the one that calls them; below a box its exchanges, as arrows. 100 columns. */
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -20,7 +20,8 @@ const char *eng_plan_bytes_text(uint64_t bytes, char *to)
         amount /= 1024;
         unit++;
     }
-    snprintf(to, 32, amount == (double)(uint64_t)amount ? "%.0f %s" : "%.1f %s", amount, units[unit]);
+    snprintf(to, 32, amount == (double)(uint64_t)amount ? "%.0f %s" : "%.1f %s", amount,
+             units[unit]);
     return to;
 }
 
@@ -155,7 +156,8 @@ static void explain_exchange(const struct eng_plan *plan, const struct eng_plan_
 
 /* ---- The whole ------------------------------------------------------------------------------- */
 
-static void explain_chain(const struct eng_plan *plan, const struct eng_plan_chain *chain, FILE *out)
+static void explain_chain(const struct eng_plan *plan, const struct eng_plan_chain *chain,
+                          FILE *out)
 {
     char workers[40], title[96], group[40];
     bool has_exchange = false;
@@ -193,7 +195,8 @@ void eng_plan_explain(const struct eng_plan *plan, FILE *out)
     else if (plan->core_worker_count > plan->core_count)
         fprintf(out, " on %u core%s, not pinned, because there are more of them", plan->core_count,
                 explain_plural(plan->core_count));
-    if (helpers > 0) fprintf(out, "; %u helper%s for what may block", helpers, explain_plural(helpers));
+    if (helpers > 0)
+        fprintf(out, "; %u helper%s for what may block", helpers, explain_plural(helpers));
     fprintf(out, "\n%u ring%s with %s, board with %s\n\n", plan->ring_count,
             explain_plural(plan->ring_count), eng_plan_bytes_text(plan->ring_memory_bytes, rings),
             eng_plan_bytes_text(plan->board_bytes, board));
@@ -216,9 +219,10 @@ void eng_plan_print_memory(const struct eng_plan *plan, FILE *out)
     for (uint32_t e = 0; e < plan->exchange_count; e++) {
         const struct eng_plan_exchange *exchange = &plan->exchanges[e];
         fprintf(out, "%16" PRIu64 "  exchange %u, %s -> %s: %u ring%s of %s\n",
-                exchange->ring_count * exchange->ring_bytes, e, plan->nodes[exchange->from_node]->title,
-                plan->nodes[exchange->to_node]->title, exchange->ring_count,
-                explain_plural(exchange->ring_count), eng_plan_bytes_text(exchange->ring_bytes, text));
+                exchange->ring_count * exchange->ring_bytes, e,
+                plan->nodes[exchange->from_node]->title, plan->nodes[exchange->to_node]->title,
+                exchange->ring_count, explain_plural(exchange->ring_count),
+                eng_plan_bytes_text(exchange->ring_bytes, text));
     }
     uint64_t sum = plan->board_bytes + plan->ring_memory_bytes;
     fprintf(out, "%16" PRIu64 "  in all (%s)\n", sum, eng_plan_bytes_text(sum, text));

@@ -27,11 +27,12 @@ static void finish_check_stateful_id(struct pen_graph *graph, uint32_t number)
     for (uint32_t i = 0; i < number; i++) {
         const struct graph_node *other = eng_graph_node_of(graph->nodes[i]);
         if (!other->has_state || strcmp(other->node.id, made->node.id) != 0) continue;
-        eng_graph_mistake(graph, made->origin,
-                          "%s: its id is \"%s\"%s, as that of %s in %s:%u; state is found by the id, "
-                          "so write another .id",
-                          made->call, made->node.id, made->node.id_is_default ? " by default" : "",
-                          other->call, other->node.file, other->node.line);
+        eng_graph_mistake(
+            graph, made->origin,
+            "%s: its id is \"%s\"%s, as that of %s in %s:%u; state is found by the id, "
+            "so write another .id",
+            made->call, made->node.id, made->node.id_is_default ? " by default" : "", other->call,
+            other->node.file, other->node.line);
         return;
     }
 }
@@ -91,13 +92,16 @@ static void finish_warn_of_unread(struct pen_graph *graph)
 
 static void finish_check_ends(struct pen_graph *graph)
 {
-    if (eng_graph_mistakes(graph) > 0) return; /* what failed may have been the source or the sink */
+    if (eng_graph_mistakes(graph) > 0)
+        return; /* what failed may have been the source or the sink */
     if (graph->source_calls == 0)
-        eng_graph_mistake(graph, NULL, "the job has no source: a graph begins with pen_read_lines, "
-                                       "pen_generate, pen_source ...");
+        eng_graph_mistake(graph, NULL,
+                          "the job has no source: a graph begins with pen_read_lines, "
+                          "pen_generate, pen_source ...");
     if (graph->sink_calls == 0)
-        eng_graph_mistake(graph, NULL, "the job has no sink, so nothing would come out of it: a "
-                                       "stream ends with pen_print, pen_write_csv, pen_sink ...");
+        eng_graph_mistake(graph, NULL,
+                          "the job has no sink, so nothing would come out of it: a "
+                          "stream ends with pen_print, pen_write_csv, pen_sink ...");
 }
 
 static void finish_check_delivery(struct pen_graph *graph)
@@ -110,11 +114,12 @@ static void finish_check_delivery(struct pen_graph *graph)
     for (uint32_t i = 0; i < graph->node_count; i++) {
         const struct graph_node *made = eng_graph_node_of(graph->nodes[i]);
         if (!made->node.cannot_rewind) continue;
-        eng_graph_mistake(graph, made->origin,
-                          "%s: it cannot give its records a second time, so with checkpoints it is not "
-                          "exactly-once; say .delivery = PEN_AT_LEAST_ONCE in pen_configure if that "
-                          "will do",
-                          made->call);
+        eng_graph_mistake(
+            graph, made->origin,
+            "%s: it cannot give its records a second time, so with checkpoints it is not "
+            "exactly-once; say .delivery = PEN_AT_LEAST_ONCE in pen_configure if that "
+            "will do",
+            made->call);
     }
 }
 

@@ -27,8 +27,7 @@ void eng_graph_close(struct pen_graph *graph)
 {
     if (!graph) return;
     for (uint32_t i = 0; i < graph->node_count; i++)
-        if (graph->nodes[i]->class->release)
-            graph->nodes[i]->class->release(graph->nodes[i]);
+        if (graph->nodes[i]->class->release) graph->nodes[i]->class->release(graph->nodes[i]);
     for (uint32_t i = 0; i < graph->key_count; i++)
         eng_key_close(graph->keys[i]);
     for (uint32_t i = 0; i < graph->layout_count; i++)
@@ -125,8 +124,7 @@ static void graph_note(struct pen_graph *graph, struct graph_notes *notes,
         notes->untold++;
         return;
     }
-    notes->notes =
-        eng_graph_grow(notes->notes, notes->count, &notes->room, sizeof *notes->notes);
+    notes->notes = eng_graph_grow(notes->notes, notes->count, &notes->room, sizeof *notes->notes);
     notes->notes[notes->count] = (struct graph_note){
         .file = origin ? eng_graph_keep_text(graph, origin->file) : NULL,
         .line = origin ? origin->line : 0,

@@ -8,9 +8,9 @@
  *     stateless.c, keyed.c, aggregate.c, ends.c, later.c    the pen_add_ functions
  *     finish.c     what can be checked only when all is there
  *
- * Handles. A pen_stream's `node` is the number of a stream here, from 1 on, not of a node: an output of
- * a node is a stream, and so are a union, a keyed and a rebalanced one, which are no nodes but ways
- * to read others. They are resolved when an operator is built on them: see stream.h.
+ * Handles. A pen_stream's `node` is the number of a stream here, from 1 on, not of a node: an
+ * output of a node is a stream, and so are a union, a keyed and a rebalanced one, which are no
+ * nodes but ways to read others. They are resolved when an operator is built on them: see stream.h.
  */
 #ifndef ENG_JOB_GRAPH_INSIDE_H
 #define ENG_JOB_GRAPH_INSIDE_H
@@ -23,7 +23,7 @@ struct graph_block { /* of memory that lives as long as the graph */
     _Alignas(16) char bytes[];
 };
 
-struct graph_note { /* a mistake or a warning */
+struct graph_note {   /* a mistake or a warning */
     const char *file; /* NULL: it concerns no line */
     uint32_t line;
     uint32_t number; /* in the order of telling */
@@ -84,8 +84,8 @@ struct graph_stream {
     const char *side;                /* a side output's name; NULL: the main one */
     const struct eng_layout *layout;
     struct eng_stream_kind rows;
-    uint32_t node, output;  /* an output */
-    const uint32_t *parts;  /* others: the streams it is made of */
+    uint32_t node, output; /* an output */
+    const uint32_t *parts; /* others: the streams it is made of */
     uint32_t part_count;
     const struct eng_key *key; /* keyed: for its records, or for what the function makes of them */
     const struct pen_function *key_function;
@@ -139,8 +139,8 @@ struct pen_graph {
 /* Room for one more element in an array of the graph, which moves. */
 void *eng_graph_grow(void *array, uint32_t count, uint32_t *room, size_t element_bytes);
 
-/* The layout of a schema, checked when it is first met. NULL: the schema is a mistake, which *reason
- * says when it is met for the first time, and which is empty later. */
+/* The layout of a schema, checked when it is first met. NULL: the schema is a mistake, which
+ * *reason says when it is met for the first time, and which is empty later. */
 const struct eng_layout *eng_graph_layout(struct pen_graph *graph, const struct pen_schema *schema,
                                           char *reason, size_t reason_bytes);
 

@@ -1,5 +1,5 @@
-/* Operators that the interface promises and this version cannot run. Each says so in the user's line,
- * and what can be checked without running it is checked. */
+/* Operators that the interface promises and this version cannot run. Each says so in the user's
+ * line, and what can be checked without running it is checked. */
 #include "engine/job/stream.h"
 
 /* The late records of an operator that was not made: absorbed, too. */
@@ -55,7 +55,9 @@ pen_stream pen_add_top(pen_keyed from, const struct pen_top *given)
 pen_stream pen_add_dedup(pen_keyed from, const struct pen_dedup *given)
 {
     struct pen_graph *graph = from.stream.graph;
-    const char *name = given->keep_last ? "pen_latest" : given->by ? "pen_earliest" : "pen_distinct";
+    const char *name = given->keep_last ? "pen_latest"
+                       : given->by      ? "pen_earliest"
+                                        : "pen_distinct";
     struct eng_call call;
     struct pen_dedup *options = eng_call_open(&call, graph, name, given, sizeof *options);
 

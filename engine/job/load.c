@@ -63,8 +63,9 @@ static int load_look(struct load *load)
     if (fd < 0 && errno == ENOENT) {
         char source[PATH_MAX];
         if (access(load_source(load, source, sizeof source), R_OK) == 0)
-            return load_refuse(load, -ENOENT, "there is no such file, but its source is there: "
-                                              "penstock build %s",
+            return load_refuse(load, -ENOENT,
+                               "there is no such file, but its source is there: "
+                               "penstock build %s",
                                source);
         return load_refuse(load, -ENOENT, "there is no such file");
     }
@@ -72,17 +73,21 @@ static int load_look(struct load *load)
     bool is_file = fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
     ssize_t bytes = is_file ? read(fd, &header, sizeof header) : 0;
     close(fd);
-    if (!is_file) return load_refuse(load, -ENOEXEC, "it is a directory or a device, and must be a "
-                                                     "shared object that penstock build makes");
+    if (!is_file)
+        return load_refuse(load, -ENOEXEC,
+                           "it is a directory or a device, and must be a "
+                           "shared object that penstock build makes");
     if (load_ends_with(load->path, ".c"))
-        return load_refuse(load, -ENOEXEC, "it is a source file: penstock build %s, then run what "
-                                           "that makes",
+        return load_refuse(load, -ENOEXEC,
+                           "it is a source file: penstock build %s, then run what "
+                           "that makes",
                            load->path);
     if (bytes < (ssize_t)sizeof header || memcmp(header.e_ident, ELFMAG, SELFMAG) != 0)
         return load_refuse(load, -ENOEXEC, "it is no shared object: make one with penstock build");
     if (header.e_type == ET_REL)
-        return load_refuse(load, -ENOEXEC, "it is compiled but not linked: make a shared object of its "
-                                           "source with penstock build");
+        return load_refuse(load, -ENOEXEC,
+                           "it is compiled but not linked: make a shared object of its "
+                           "source with penstock build");
     return 0;
 }
 
@@ -103,12 +108,14 @@ static int load_explain(struct load *load, const char *error)
 
     if (load_undefined(error, name, sizeof name)) {
         if (strncmp(name, "pen_", 4) == 0)
-            return load_refuse(load, -ELIBACC,
-                               "it calls %s, which this Penstock (" PEN_VERSION ") does not have: it was "
-                               "built with another version's headers. Build it again: penstock build %s",
-                               name, load_source(load, source, sizeof source));
-        return load_refuse(load, -ELIBACC, "it uses %s, which nobody defines: a source file or a "
-                                           "library (-l...) was left out when it was linked",
+            return load_refuse(
+                load, -ELIBACC,
+                "it calls %s, which this Penstock (" PEN_VERSION ") does not have: it was "
+                "built with another version's headers. Build it again: penstock build %s",
+                name, load_source(load, source, sizeof source));
+        return load_refuse(load, -ELIBACC,
+                           "it uses %s, which nobody defines: a source file or a "
+                           "library (-l...) was left out when it was linked",
                            name);
     }
     if (strstr(error, "cannot open shared object file")) {
@@ -117,11 +124,13 @@ static int load_explain(struct load *load, const char *error)
                            end ? (int)(end - error) : 0, error);
     }
     if (strstr(error, "cannot dynamically load"))
-        return load_refuse(load, -ENOEXEC, "it is a program: start it by itself, or make a shared "
-                                           "object of its source with penstock build");
+        return load_refuse(load, -ENOEXEC,
+                           "it is a program: start it by itself, or make a shared "
+                           "object of its source with penstock build");
     const char *detail = strstr(error, ": ");
-    return load_refuse(load, -ENOEXEC, "it cannot be loaded: %s. Build it again on this machine with "
-                                       "penstock build",
+    return load_refuse(load, -ENOEXEC,
+                       "it cannot be loaded: %s. Build it again on this machine with "
+                       "penstock build",
                        detail ? detail + 2 : error);
 }
 
@@ -142,8 +151,9 @@ int eng_load(const char *path, void (**job)(struct pen_graph *), void **handle, 
     void *symbol = dlsym(opened, "pen_job");
     if (!symbol) {
         dlclose(opened);
-        return load_refuse(&load, -ENOSYS, "it has no pen_job: a job is void pen_job(pen_graph *graph), "
-                                           "not static, in one of its source files");
+        return load_refuse(&load, -ENOSYS,
+                           "it has no pen_job: a job is void pen_job(pen_graph *graph), "
+                           "not static, in one of its source files");
     }
     memcpy(job, &symbol, sizeof symbol); /* ISO C has no cast from an object to a function */
     *handle = opened;

@@ -109,8 +109,8 @@ static uint32_t plan_group_wants(const struct planner *planner, const char *grou
     return most;
 }
 
-/* One worker for each core, whatever the groups: those that say a number get it, the rest is shared out
- * evenly. A number that was given is meant for each of them. */
+/* One worker for each core, whatever the groups: those that say a number get it, the rest is shared
+ * out evenly. A number that was given is meant for each of them. */
 static void plan_share_cores(struct planner *planner)
 {
     uint32_t taken = 0, open_count = 0;
@@ -136,13 +136,14 @@ static bool plan_set_parallelism(struct planner *planner, const struct eng_plan_
 
     planner->is_given = options->parallelism > 0 || job > 0;
     planner->parallelism = options->parallelism ? options->parallelism
-                           : job               ? job
-                                               : planner->core_count;
+                           : job                ? job
+                                                : planner->core_count;
     if (!planner->is_given && planner->parallelism > ENG_WORKERS_MAX)
         planner->parallelism = ENG_WORKERS_MAX;
     if (planner->parallelism > ENG_WORKERS_MAX)
-        return plan_refuse(planner, "--parallelism %u: %d workers at most are possible "
-                                    "(ENG_WORKERS_MAX); this machine gives the job %u cores",
+        return plan_refuse(planner,
+                           "--parallelism %u: %d workers at most are possible "
+                           "(ENG_WORKERS_MAX); this machine gives the job %u cores",
                            planner->parallelism, ENG_WORKERS_MAX, planner->core_count);
     plan_share_cores(planner);
     for (uint32_t i = 0; i < plan->node_count; i++) {
@@ -208,7 +209,8 @@ static void plan_make_chains(struct planner *planner)
 
 /* ---- Workers --------------------------------------------------------------------------------- */
 
-static void plan_add_workers(struct eng_plan *plan, uint32_t count, const char *group, bool blocking)
+static void plan_add_workers(struct eng_plan *plan, uint32_t count, const char *group,
+                             bool blocking)
 {
     for (uint32_t i = 0; i < count; i++) {
         plan->workers[plan->worker_count] = (struct eng_plan_worker){
@@ -286,12 +288,14 @@ static bool plan_make_workers(struct planner *planner)
     for (uint32_t g = 0; g < planner->group_count; g++)
         width += plan_group_width(plan, planner->groups[g]);
     if (width > ENG_WORKERS_MAX)
-        return plan_refuse(planner, "the job and its %u groups would have %u workers, and %d at most are "
-                                    "possible (ENG_WORKERS_MAX): use a smaller --parallelism",
+        return plan_refuse(planner,
+                           "the job and its %u groups would have %u workers, and %d at most are "
+                           "possible (ENG_WORKERS_MAX): use a smaller --parallelism",
                            planner->group_count - 1, width, ENG_WORKERS_MAX);
     if (helpers > ENG_HELPERS_MAX)
-        return plan_refuse(planner, "what may block would have %u processes, and %d at most are "
-                                    "possible (ENG_HELPERS_MAX): use a smaller .parallelism for it",
+        return plan_refuse(planner,
+                           "what may block would have %u processes, and %d at most are "
+                           "possible (ENG_HELPERS_MAX): use a smaller .parallelism for it",
                            helpers, ENG_HELPERS_MAX);
     plan->workers = plan_keep(width + helpers, sizeof *plan->workers);
     for (uint32_t g = 0; g < planner->group_count; g++) {

@@ -4,21 +4,21 @@
  * graph and options give the same plan, and a graph may be planned again with others. It writes one
  * thing into the graph, the parallelism and claim of each node.
  *
- *   Chains.     A node joins the chain of its only input when that is a forward one and parallelism,
- *               group and blocking are the same. Every other node begins a chain. So a chain is a tree:
- *               its head, and what is called directly from there.
- *   Workers.    One for each core that the job may use: every worker hosts one subtask of each chain of
- *               its group, as far as the chain's parallelism goes. Subtasks of a chain with fewer
- *               subtasks than workers start at different workers, chain by chain, to spread. A group
- *               has workers of its own; chains that may block have helper processes of their own, one
- *               for each subtask. Chains of the same parallelism that a forward edge joins lie on the same
- *               workers, so that the edge needs no ring.
- *   Exchanges.  One for each input of a chain's head. A forward input between different parallelisms
- *               is a rebalancing one; a rebalancing one between two single subtasks is forward.
- *   Rings.      One for each pair of different workers that an exchange joins. Sorted by the worker that
- *               reads them, so that what it touches first lies together.
+ *   Chains.     A node joins the chain of its only input when that is a forward one and
+ * parallelism, group and blocking are the same. Every other node begins a chain. So a chain is a
+ * tree: its head, and what is called directly from there. Workers.    One for each core that the
+ * job may use: every worker hosts one subtask of each chain of its group, as far as the chain's
+ * parallelism goes. Subtasks of a chain with fewer subtasks than workers start at different
+ * workers, chain by chain, to spread. A group has workers of its own; chains that may block have
+ * helper processes of their own, one for each subtask. Chains of the same parallelism that a
+ * forward edge joins lie on the same workers, so that the edge needs no ring. Exchanges.  One for
+ * each input of a chain's head. A forward input between different parallelisms is a rebalancing
+ * one; a rebalancing one between two single subtasks is forward. Rings.      One for each pair of
+ * different workers that an exchange joins. Sorted by the worker that reads them, so that what it
+ * touches first lies together.
  *
- * Numbers of workers: the job's own first, then each group's in the order of the graph, then helpers.
+ * Numbers of workers: the job's own first, then each group's in the order of the graph, then
+ * helpers.
  */
 #ifndef ENG_JOB_PLAN_H
 #define ENG_JOB_PLAN_H
@@ -88,7 +88,8 @@ struct eng_plan_options {
     uint32_t core_count;
 };
 
-/* Plans a graph that has no mistakes. -EINVAL: cannot be planned, reason says why and what to do. */
+/* Plans a graph that has no mistakes. -EINVAL: cannot be planned, reason says why and what to do.
+ */
 int eng_plan_open(struct eng_plan *plan, struct pen_graph *graph,
                   const struct eng_plan_options *options, char *reason, size_t reason_bytes);
 void eng_plan_close(struct eng_plan *plan); /* accepts zeros */

@@ -11,11 +11,13 @@ static void settings_check(struct eng_call *call, const struct pen_settings *set
         eng_call_mistake(call, "it is called twice; the first time was %s:%u",
                          graph->settings_origin->file, graph->settings_origin->line);
     if (settings->parallelism > ENG_WORKERS_MAX)
-        eng_call_mistake(call, ".parallelism is %u, and %d workers at most are possible "
-                               "(ENG_WORKERS_MAX)",
+        eng_call_mistake(call,
+                         ".parallelism is %u, and %d workers at most are possible "
+                         "(ENG_WORKERS_MAX)",
                          settings->parallelism, ENG_WORKERS_MAX);
     if (settings->checkpoint_every < 0) eng_call_mistake(call, ".checkpoint_every is negative");
-    if (settings->backend == PEN_BACKEND_DISK) eng_call_not_yet(call, ".backend = PEN_BACKEND_DISK");
+    if (settings->backend == PEN_BACKEND_DISK)
+        eng_call_not_yet(call, ".backend = PEN_BACKEND_DISK");
     else if (settings->backend != PEN_BACKEND_MEMORY)
         eng_call_mistake(call, ".backend is none of enum pen_backend");
     if (settings->poison == PEN_POISON_QUARANTINE)

@@ -1,4 +1,5 @@
-/* pen_map, pen_filter, pen_project, pen_event_time, pen_map_broadcast. They hand the row kind on. */
+/* pen_map, pen_filter, pen_project, pen_event_time, pen_map_broadcast. They hand the row kind on.
+ */
 #include <string.h>
 
 #include "engine/job/stream.h"
@@ -26,13 +27,14 @@ pen_stream pen_add_map(pen_stream from, const struct pen_map *given)
     eng_call_common(&call, &common, 0);
     if (call.failed) return eng_call_give_up(&call, &common);
 
-    struct eng_node *node = eng_call_node(&call, &eng_map_class, options, &common, options->each,
-                                          out, stream->rows);
+    struct eng_node *node =
+        eng_call_node(&call, &eng_map_class, options, &common, options->each, out, stream->rows);
     eng_stream_feed(&call, node, 0, stream, ENG_FORWARD);
     return eng_call_streams(&call, node, &common);
 }
 
-pen_stream pen_add_map_broadcast(pen_stream from, pen_stream rules_from, const struct pen_map *given)
+pen_stream pen_add_map_broadcast(pen_stream from, pen_stream rules_from,
+                                 const struct pen_map *given)
 {
     struct eng_call call;
     struct pen_map *options =
@@ -52,7 +54,8 @@ pen_stream pen_add_map_broadcast(pen_stream from, pen_stream rules_from, const s
         out = eng_call_layout(&call, options->each->out, "its result");
     }
     options->on_rule = eng_call_function(&call, options->on_rule, PEN_IS_RULE, "on_rule");
-    if (options->on_rule) eng_call_fits(&call, "on_rule", options->on_rule->in, rules->layout->schema);
+    if (options->on_rule)
+        eng_call_fits(&call, "on_rule", options->on_rule->in, rules->layout->schema);
     eng_call_inserts_only(&call, rules, "on_rule", NULL);
     eng_call_common(&call, &common, PEN_SCOPE_BROADCAST);
     if (call.failed) return eng_call_give_up(&call, &common);
@@ -148,8 +151,9 @@ static void stateless_check_times(struct eng_call *call, const struct pen_event_
         eng_call_mistake(call, "%s is %s; the event time is a pen_time", field->name,
                          eng_call_type(field, type));
     else if (field && eng_field_nullable(field))
-        eng_call_mistake(call, "%s may be null, and every record needs an event time: pen_filter or "
-                               "pen_map comes before",
+        eng_call_mistake(call,
+                         "%s may be null, and every record needs an event time: pen_filter or "
+                         "pen_map comes before",
                          field->name);
     if (options->watermark) {
         field = eng_call_field(call, layout, options->watermark, ".watermark");
@@ -184,8 +188,8 @@ pen_stream pen_add_event_time(pen_stream from, const struct pen_event_time *give
 
     struct eng_stream_kind rows = stream->rows;
     rows.timed = true;
-    struct eng_node *node = eng_call_node(&call, &eng_event_time_class, options, &common, NULL,
-                                          stream->layout, rows);
+    struct eng_node *node =
+        eng_call_node(&call, &eng_event_time_class, options, &common, NULL, stream->layout, rows);
     eng_stream_feed(&call, node, 0, stream, ENG_FORWARD);
     return eng_call_streams(&call, node, &common);
 }

@@ -53,8 +53,9 @@ const struct graph_stream *eng_call_stream(struct eng_call *call, pen_stream han
     const struct graph_stream *stream = stream_find(call, handle);
 
     if (stream && stream->kind == GRAPH_STREAM_KEYED) {
-        eng_call_mistake(call, "its stream is keyed, and it looks at no key: hand in the stream from "
-                               "before %s",
+        eng_call_mistake(call,
+                         "its stream is keyed, and it looks at no key: hand in the stream from "
+                         "before %s",
                          stream->call);
         return NULL;
     }
@@ -182,8 +183,9 @@ void eng_call_inserts_only(struct eng_call *call, const struct graph_stream *str
                            const char *who, const char *hint)
 {
     if (!stream->rows.updating) return;
-    eng_call_mistake(call, "the stream is an updating one (rows +I -U +U -D), and %s takes inserts "
-                           "only%s%s",
+    eng_call_mistake(call,
+                     "the stream is an updating one (rows +I -U +U -D), and %s takes inserts "
+                     "only%s%s",
                      who, hint ? ": " : "", hint ? hint : "");
 }
 
@@ -193,8 +195,7 @@ static void stream_add_part(struct eng_call *call, struct graph_stream *stream, 
 {
     uint32_t *parts = eng_graph_keep(call->graph, (stream->part_count + 1) * sizeof *parts);
 
-    if (stream->part_count > 0)
-        memcpy(parts, stream->parts, stream->part_count * sizeof *parts);
+    if (stream->part_count > 0) memcpy(parts, stream->parts, stream->part_count * sizeof *parts);
     parts[stream->part_count++] = part;
     stream->parts = parts;
 }
@@ -227,8 +228,7 @@ pen_stream pen_add_union(const struct pen_union *given)
 {
     struct pen_graph *graph = given->streams ? given->streams[0].graph : NULL;
     struct eng_call call;
-    struct pen_union *options =
-        eng_call_open(&call, graph, "pen_union", given, sizeof *options);
+    struct pen_union *options = eng_call_open(&call, graph, "pen_union", given, sizeof *options);
     const struct graph_stream *first = NULL;
     uint32_t timed = 0, count = 0;
     struct eng_stream_kind rows = {0};
@@ -245,15 +245,16 @@ pen_stream pen_add_union(const struct pen_union *given)
             continue;
         }
         snprintf(words, sizeof words, "stream %u carries", count + 1);
-        eng_call_same(&call, first->layout->schema, part->layout->schema, "the first stream carries",
-                      words);
+        eng_call_same(&call, first->layout->schema, part->layout->schema,
+                      "the first stream carries", words);
         stream_unite(&rows, &part->rows);
     }
     if (call.failed) return eng_graph_bad_stream(graph);
     if (timed > 0 && timed < count)
-        eng_graph_warning(graph, call.origin,
-                          "pen_union: only some of its streams have an event time, so the result has "
-                          "none; call pen_event_time on all of them, or behind the union");
+        eng_graph_warning(
+            graph, call.origin,
+            "pen_union: only some of its streams have an event time, so the result has "
+            "none; call pen_event_time on all of them, or behind the union");
     pen_stream handle;
     struct graph_stream *stream = eng_stream_new(&call, GRAPH_STREAM_UNION, &handle);
     stream->layout = first->layout;
@@ -278,8 +279,9 @@ static void stream_check_key_fields(struct eng_call *call, const struct eng_layo
         const struct eng_field *field = eng_call_field(call, layout, names[i], NULL);
         if (!field) continue;
         if (field->type == PEN_TYPE_FLOAT || field->type == PEN_TYPE_DOUBLE)
-            eng_call_mistake(call, "%s is %s, which makes no key, because equal sums need not be "
-                                   "equal bits; key by an integer or a text",
+            eng_call_mistake(call,
+                             "%s is %s, which makes no key, because equal sums need not be "
+                             "equal bits; key by an integer or a text",
                              names[i], eng_call_type(field, type));
         for (uint32_t j = 0; j < i; j++)
             if (strcmp(names[i], names[j]) == 0)
@@ -329,7 +331,9 @@ static const struct pen_function *stream_check_key_by(struct eng_call *call,
 pen_keyed pen_add_key_by(pen_stream from, const struct pen_key_by *given)
 {
     pen_keyed bad = {eng_graph_bad_stream(from.graph)}, keyed;
-    const char *name = given->compute ? "pen_key_with" : given->fields ? "pen_key_by" : "pen_key_all";
+    const char *name = given->compute  ? "pen_key_with"
+                       : given->fields ? "pen_key_by"
+                                       : "pen_key_all";
     struct eng_call call;
     struct pen_key_by *options = eng_call_open(&call, from.graph, name, given, sizeof *options);
     uint32_t count = 0;
