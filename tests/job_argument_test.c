@@ -1,5 +1,6 @@
-/* engine/job: the arguments of a job, its help, durations, and what one may have meant.
- * Method: arguments as a shell would hand them over; every answer, every message, the whole help.
+/* engine/job/{argument,duration,similar}: the arguments of a job, its help, durations, and what one
+ * may have meant. Method: arguments as a shell would hand them over; every answer, every message,
+ * the whole help.
  */
 #include "engine/job/duration.h"
 #include "engine/job/similar.h"

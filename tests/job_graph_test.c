@@ -1,6 +1,6 @@
-/* engine/job: graphs without mistakes: what nodes, inputs, ports and streams are made.
- * Method: small graphs, with macros and without any, and a look at every member a worker depends
- * on. */
+/* engine/job/{graph,call,stream,finish}: graphs without mistakes: what nodes, inputs, ports and
+ * streams are made. Method: small graphs, with macros and without any, and a look at every member a
+ * worker depends on. */
 #include "engine/job/graph_inside.h"
 #include "engine/operator/operators.h"
 #include "tests/job_graph.h"
@@ -356,94 +356,89 @@ static void generate(pen_context *ctx, uint64_t from, uint64_t to)
 }
 
 /* What a planner or a binding does: everything is made at run time and freed after the call, but
- * for what must stay. */
-static void a_graph_made_at_run_time(void)
+ * for what must stay: schemas and functions. */
+static const struct pen_field row_fields[] = {
+    {"person.id", 8, 8, PEN_TYPE_INT64, 1, 0, 0},
+    {"price", 16, 8, PEN_TYPE_DECIMAL64, 2, 10, 2},
+    {"cheap", 24, 1, PEN_TYPE_BOOL, 0, 0, 0},
+};
+static const struct pen_schema row = {PEN_ABI, 32, 8, 3, "row", row_fields, sizeof *row_fields, 0};
+
+static struct pen_function function_of(enum pen_kind kind, const char *name)
 {
-    struct pen_graph *graph = eng_graph_open();
-    struct pen_field fields[] = {
-        {.name = "person.id",
-         .offset_bytes = 8,
-         .size_bytes = 8,
-         .type = PEN_TYPE_INT64,
-         .null_bit = 1},
-        {.name = "price",
-         .offset_bytes = 16,
-         .size_bytes = 8,
-         .type = PEN_TYPE_DECIMAL64,
-         .null_bit = 2,
-         .precision = 10,
-         .scale = 2},
-        {.name = "cheap", .offset_bytes = 24, .size_bytes = 1, .type = PEN_TYPE_BOOL},
-    };
-    struct pen_schema schema = {.abi = PEN_ABI,
-                                .size_bytes = 32,
-                                .align_bytes = 8,
-                                .field_count = 3,
-                                .name = "row",
-                                .fields = fields,
-                                .field_size_bytes = sizeof fields[0],
-                                .null_offset_bytes = 0};
-    struct pen_function make = {.abi = PEN_ABI,
-                                .size_bytes = sizeof make,
-                                .kind = PEN_IS_GENERATE,
-                                .name = "scan",
-                                .out = &schema,
-                                .generate = generate};
-    struct pen_function write = {.abi = PEN_ABI,
-                                 .size_bytes = sizeof write,
-                                 .kind = PEN_IS_SINK,
-                                 .name = "deliver",
-                                 .in = &schema,
-                                 .loop = loop};
-    char *id = strdup("an id"), *key = strdup("person.id"), *group = strdup("io");
-    const char **names = calloc(2, sizeof *names);
+    return (struct pen_function){.abi = PEN_ABI,
+                                 .size_bytes = sizeof(struct pen_function),
+                                 .kind = kind,
+                                 .name = name,
+                                 .in = &row,
+                                 .state = &row,
+                                 .out = &row,
+                                 .loop = loop,
+                                 .generate = generate};
+}
+
+static struct pen_origin origin_of(uint32_t line, size_t size_bytes, const char *name)
+{
+    return (struct pen_origin){PEN_ABI, (uint32_t)size_bytes, line, 0, "query.sql", name};
+}
+
+static pen_stream scan_and_filter(struct pen_graph *graph, const struct pen_function *make,
+                                  const struct pen_function *keep)
+{
     struct pen_generate *scan = calloc(1, sizeof *scan);
     struct pen_filter *filter = calloc(1, sizeof *filter);
-    struct pen_function keep = {.abi = PEN_ABI,
-                                .size_bytes = offsetof(struct pen_function, closure),
-                                .kind = PEN_IS_FILTER,
-                                .name = "where",
-                                .in = &schema,
-                                .loop = loop};
+    char *id = strdup("an id"), *group = strdup("io"), *name = strdup("scan of rows");
 
-    scan->origin = (struct pen_origin){PEN_ABI, sizeof *scan, 1, 0, "query.sql", "scan of rows"};
-    scan->make = &make;
+    scan->origin = origin_of(1, sizeof *scan, name);
+    scan->make = make;
     pen_stream rows = pen_add_generate(graph, scan);
-    filter->origin = (struct pen_origin){PEN_ABI, sizeof *filter, 2, 0, "query.sql", NULL};
-    filter->keep = &keep;
+    filter->origin = origin_of(2, sizeof *filter, NULL);
+    filter->keep = keep;
     filter->id = id;
     filter->group = group;
     rows = pen_add_filter(rows, filter);
-    names[0] = key;
-    struct pen_key_by key_by = {.origin = {PEN_ABI, sizeof key_by, 3, 0, "query.sql", NULL},
-                                .fields = names};
-    pen_keyed keyed = pen_add_key_by(rows, &key_by);
-    struct pen_function hears = {.abi = PEN_ABI,
-                                 .size_bytes = sizeof hears,
-                                 .kind = PEN_IS_PROCESS,
-                                 .name = "hears",
-                                 .in = &schema,
-                                 .state = &schema,
-                                 .out = &schema,
-                                 .loop = loop};
-    struct pen_process process = {.origin = {PEN_ABI, sizeof process, 4, 0, "query.sql", NULL},
-                                  .on_left = &hears};
-    rows = pen_add_process(keyed, &process);
-    struct pen_sink sink = {.origin = {PEN_ABI, sizeof sink, 5, 0, "query.sql", NULL},
-                            .write = &write};
-    pen_add_sink(rows, &sink);
     memset(id, 'x', strlen(id));
-    memset(key, 'x', strlen(key));
     memset(group, 'x', strlen(group));
-    memset(names, 0x55, 2 * sizeof *names);
+    memset(name, 'x', strlen(name));
     memset(scan, 0x55, sizeof *scan);
     memset(filter, 0x55, sizeof *filter);
     free(id);
-    free(key);
     free(group);
-    free(names);
+    free(name);
     free(scan);
     free(filter);
+    return rows;
+}
+
+static pen_keyed key_by_person(pen_stream rows)
+{
+    char *field = strdup("person.id");
+    const char **names = calloc(2, sizeof *names);
+
+    names[0] = field;
+    struct pen_key_by key_by = {.origin = origin_of(3, sizeof key_by, NULL), .fields = names};
+    pen_keyed keyed = pen_add_key_by(rows, &key_by);
+    memset(field, 'x', strlen(field));
+    memset(names, 0x55, 2 * sizeof *names);
+    free(field);
+    free(names);
+    return keyed;
+}
+
+static void a_graph_made_at_run_time(void)
+{
+    struct pen_graph *graph = eng_graph_open();
+    struct pen_function make = function_of(PEN_IS_GENERATE, "scan");
+    struct pen_function keep = function_of(PEN_IS_FILTER, "where");
+    struct pen_function hears = function_of(PEN_IS_PROCESS, "hears");
+    struct pen_function write = function_of(PEN_IS_SINK, "deliver");
+
+    keep.size_bytes = offsetof(struct pen_function, closure); /* of an older binding */
+    keep.closure = &keep;
+    pen_keyed keyed = key_by_person(scan_and_filter(graph, &make, &keep));
+    struct pen_process process = {.origin = origin_of(4, sizeof process, NULL), .on_left = &hears};
+    struct pen_sink sink = {.origin = origin_of(5, sizeof sink, NULL), .write = &write};
+    pen_add_sink(pen_add_process(keyed, &process), &sink);
     expect_good(graph);
     CU_ASSERT_STRING_EQUAL(node_at(graph, 0)->title, "generate(scan of rows)");
     CU_ASSERT_STRING_EQUAL(node_at(graph, 0)->id, "scan of rows");
@@ -451,7 +446,7 @@ static void a_graph_made_at_run_time(void)
     CU_ASSERT_STRING_EQUAL(node_at(graph, 1)->group, "io");
     CU_ASSERT_STRING_EQUAL(node_at(graph, 1)->file, "query.sql");
     CU_ASSERT_EQUAL(node_at(graph, 1)->line, 2);
-    CU_ASSERT_PTR_NULL(node_at(graph, 1)->function->closure); /* an older binding's: zeros behind */
+    CU_ASSERT_PTR_NULL(node_at(graph, 1)->function->closure); /* it knew of none */
     CU_ASSERT_STRING_EQUAL(node_at(graph, 2)->inputs[0].key->layout.fields[0].name, "person.id");
     eng_graph_close(graph);
 }

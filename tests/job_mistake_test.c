@@ -1,7 +1,11 @@
-/* engine/job: every mistake of a graph, by its exact words.
+/* engine/job/{call,stream,stateless,keyed,aggregate,ends,later,settings,finish}: every mistake of a
+ * graph, by its exact words.
  * Method: each test builds a graph as a user would, with #line so that the place of the call is
  * known, and compares all that is told. A call that is looked at stands on one line, because
  * compilers differ in which line a macro of several is on. */
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "tests/job_graph.h"
 
 /* ---- Functions that do not fit --------------------------------------------------------------- */
@@ -187,6 +191,54 @@ static void streams_that_are_none(void)
                "job.c:2: pen_map(split): its stream is none that a call of this graph returned\n"
                "job.c:3: pen_process_two(hear_word): one of its streams was never set\n");
     eng_graph_close(other);
+}
+
+/* There is no graph to note it in: the process ends with a message, in a child here. */
+static void expect_stop(void (*call)(struct pen_graph *), struct pen_graph *graph,
+                        const char *expected)
+{
+    char text[256] = "";
+    int fds[2], status;
+
+    CU_ASSERT_EQUAL_FATAL(pipe(fds), 0);
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        dup2(fds[1], STDERR_FILENO);
+        call(graph);
+        _exit(0);
+    }
+    close(fds[1]);
+    CU_ASSERT_TRUE(read(fds[0], text, sizeof text - 1) > 0);
+    close(fds[0]);
+    CU_ASSERT_EQUAL(waitpid(pid, &status, 0), pid);
+    CU_ASSERT_EQUAL(status, EXIT_FAILURE << 8);
+    EXPECT_TEXT(text, expected);
+}
+
+static void read_nothing(struct pen_graph *graph)
+{
+    pen_stream unset = {0};
+    (void)graph;
+#line 5 "job.c"
+    pen_map(unset, split);
+}
+
+static void build_late(struct pen_graph *graph)
+{
+#line 6 "job.c"
+    pen_generate(graph, number);
+}
+
+static void calls_that_cannot_be_noted_end_the_process(void)
+{
+    struct pen_graph *graph = eng_graph_open();
+    pen_sink(pen_generate(graph, number), put);
+    CU_ASSERT_TRUE(eng_graph_finish(graph));
+    expect_stop(read_nothing, NULL, "job.c:5: pen_map: the stream was never set\n");
+    expect_stop(build_late, graph,
+                "job.c:6: pen_generate: graphs are built in pen_job, which has returned\n");
+    eng_graph_close(graph);
 }
 
 static void keyed_and_not(void)
@@ -886,6 +938,7 @@ int main(void)
     TEST(functions_that_were_filled_by_hand_and_not_wholly);
     TEST(structs_of_other_versions);
     TEST(streams_that_are_none);
+    TEST(calls_that_cannot_be_noted_end_the_process);
     TEST(keyed_and_not);
     TEST(unions_of_different_types);
     TEST(schemas_are_compared_by_their_fields);

@@ -1,4 +1,4 @@
-/* engine/job: plans. What is fused, what lies where, which rings there are.
+/* engine/job/{plan,explain}: what is fused, what lies where, which rings there are.
  * Method: graphs of every shape, planned for made-up cores; after each plan all invariants are
  * checked, then what is special about it. */
 #include <errno.h>

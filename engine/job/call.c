@@ -47,11 +47,11 @@ static void *call_copy(struct pen_graph *graph, const void *given, size_t given_
     return memcpy(copy, given, given_bytes < known_bytes ? given_bytes : known_bytes);
 }
 
-/* Nothing can be noted without a graph, and going on would drop a piece of the job in silence. */
-static _Noreturn void call_without_graph(const struct pen_origin *origin, const char *name)
+/* Nothing can be noted here, and going on would drop a piece of the job in silence. */
+static _Noreturn void call_stop(const struct pen_origin *origin, const char *name, const char *why)
 {
-    fprintf(stderr, "%s:%u: %s: the stream was never set\n", origin->file ? origin->file : "job",
-            origin->line, name);
+    fprintf(stderr, "%s:%u: %s: %s\n", origin->file ? origin->file : "job", origin->line, name,
+            why);
     exit(EXIT_FAILURE);
 }
 
@@ -62,8 +62,8 @@ void *eng_call_open(struct eng_call *call, struct pen_graph *graph, const char *
     struct pen_origin *kept;
 
     CHECK(given != NULL);
-    if (!graph) call_without_graph(origin, name);
-    CHECK(!graph->finished);
+    if (!graph) call_stop(origin, name, "the stream was never set");
+    if (graph->finished) call_stop(origin, name, "graphs are built in pen_job, which has returned");
     kept = eng_graph_keep(graph, sizeof *kept);
     *kept = *origin;
     kept->file = eng_graph_keep_text(graph, origin->file ? origin->file : "job");

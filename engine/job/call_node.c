@@ -221,6 +221,8 @@ struct eng_node *eng_call_node(struct eng_call *call, const struct eng_class *cl
     struct graph_node *made = call_new_node(call);
     struct eng_node *node = &made->node;
 
+    CHECK(class->name != NULL);
+    CHECK(strncmp(call->title, "pen_", strlen("pen_")) == 0);
     node->class = class;
     node->title = call->title + strlen("pen_");
     node->file = call->origin->file;

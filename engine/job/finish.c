@@ -131,6 +131,8 @@ static void finish_prepare(struct pen_graph *graph)
     for (uint32_t i = 0; i < graph->node_count; i++) {
         struct graph_node *made = eng_graph_node_of(graph->nodes[i]);
         reason[0] = '\0';
+        CHECK(made->node.compiled == NULL);
+        CHECK(made->node.port_count > 0 || made->node.output_count > 0);
         if (!made->node.class->prepare) continue;
         if (made->node.class->prepare(&made->node, reason, sizeof reason)) continue;
         CHECK(reason[0] != '\0');

@@ -75,6 +75,7 @@ static void plan_take_cores(struct planner *planner, const struct eng_plan_optio
 
 static uint32_t plan_wanted(const struct planner *planner, uint32_t node)
 {
+    CHECK(node < planner->plan->node_count);
     return eng_graph_node_of(planner->plan->nodes[node])->wanted;
 }
 

@@ -113,6 +113,9 @@ static void stream_resolve(struct eng_call *call, struct eng_node *node,
 {
     switch (stream->kind) {
     case GRAPH_STREAM_OUTPUT:
+        CHECK(stream->node < call->graph->node_count);
+        CHECK(stream->output < call->graph->nodes[stream->node]->output_count);
+        CHECK((input.kind == ENG_KEYED) == (input.key != NULL));
         input.from_node = stream->node;
         input.from_output = stream->output;
         stream_add_input(call, node, input);
@@ -141,6 +144,7 @@ void eng_stream_feed(struct eng_call *call, struct eng_node *node, uint32_t port
 {
     CHECK(port == node->port_count);
     CHECK(port < ENG_PORTS_MAX);
+    CHECK(stream->layout != NULL);
     node->ports[port] = (struct eng_node_port){
         .layout = stream->layout,
         .stream = stream->rows,
@@ -193,6 +197,8 @@ void eng_call_inserts_only(struct eng_call *call, const struct graph_stream *str
 
 static void stream_add_part(struct eng_call *call, struct graph_stream *stream, uint32_t part)
 {
+    CHECK(part > 0);                             /* a bad stream is absorbed before */
+    CHECK(part < call->graph->stream_count - 1); /* so that following parts ends */
     uint32_t *parts = eng_graph_keep(call->graph, (stream->part_count + 1) * sizeof *parts);
 
     if (stream->part_count > 0) memcpy(parts, stream->parts, stream->part_count * sizeof *parts);
