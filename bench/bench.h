@@ -3,8 +3,8 @@
  * A measuring program is small: it takes numbers by name (--records 1000), runs two processes that
  * are pinned to two cores, measures each variant in turn, several rounds of all of them (A B A B
  * ...), and prints one JSON object in one line. bench/run starts it, compares, and makes the table.
- * With --rounds 1 and small numbers it is a test: ctest runs it so, and it fails if what it computed
- * is wrong.
+ * With --rounds 1 and small numbers it is a test: ctest runs it so, and it fails if what it
+ * computed is wrong.
  *
  * Wall time on a machine that also does something else is an upper bound: the best of many rounds
  * says what the machine can do, the median what it did. Both are printed, and never one alone.
@@ -17,6 +17,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "bench/mix.h"
 #include "shm/atomic.h"
 #include "shm/check.h"
 
@@ -38,8 +39,8 @@ void *bench_map_shared(size_t size_bytes, bool huge);
 void *bench_map_private(size_t size_bytes, bool huge);
 void bench_unmap(void *memory, size_t size_bytes);
 
-/* Two processes start together: each arrives, all leave when the last has arrived. In shared memory,
- * zeroed; one gate is used once. */
+/* Two processes start together: each arrives, all leave when the last has arrived. In shared
+ * memory, zeroed; one gate is used once. */
 struct bench_gate {
     _Alignas(SHM_CACHELINE) _Atomic uint64_t arrived;
 };
@@ -60,22 +61,5 @@ double bench_min(const struct bench_samples *samples);
 
 /* "name":{"median":..,"min":..,"max":..} */
 void bench_print_samples(const char *name, const struct bench_samples *samples);
-
-/* SplitMix64 of an index: the keys of all benchmarks, so that programs in any language can make the
- * same ones. The generator of that name, with the state i * gamma. */
-static inline uint64_t bench_split_mix(uint64_t index)
-{
-    uint64_t z = (index + 1) * 0x9e3779b97f4a7c15u;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
-
-/* A number in 0 .. bound-1 from a hash: the high half of the product. No division. */
-static inline uint64_t bench_reduce(uint64_t hash, uint64_t bound)
-{
-    __extension__ typedef unsigned __int128 wide;
-    return (uint64_t)((wide)hash * bound >> 64);
-}
 
 #endif
