@@ -47,6 +47,20 @@ struct shm_frame {
 };
 _Static_assert(sizeof(struct shm_frame) == 24, "shared layout changed");
 
+/* The first eight bytes of a frame as one word, so that they are one store, and one comparison
+ * where all frames are alike. Frames are little-endian. */
+static inline uint64_t shm_frame_head(uint32_t size_bytes, uint8_t kind, uint8_t row)
+{
+    return (uint64_t)size_bytes | (uint64_t)kind << 32 | (uint64_t)row << 40;
+}
+
+static inline void shm_frame_set_head(struct shm_frame *frame, uint32_t size_bytes, uint8_t kind,
+                                      uint8_t row)
+{
+    uint64_t head = shm_frame_head(size_bytes, kind, row);
+    __builtin_memcpy(frame, &head, sizeof head);
+}
+
 struct shm_ring {
     /* Written once, before the region is ready. */
     uint64_t capacity_bytes; /* a power of two */

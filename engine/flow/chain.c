@@ -5,9 +5,9 @@
 
 #include "engine/flow/worker.h"
 
-enum {
-    CHAIN_BATCHES_MAX = 4
-}; /* of one input in one step: bounds the time between two looks around */
+/* Of one input in one step: bounds the time between two looks around. A queue on the same worker is
+ * emptied, as far as that goes, while what is in it is in the cache. */
+enum { CHAIN_BATCHES_MAX = 4, CHAIN_LOCAL_BATCHES_MAX = 64 };
 
 /* ---- Gathering frames ------------------------------------------------------------------------ */
 
@@ -33,6 +33,28 @@ chain_gather(struct eng_gather *restrict gather, const char *frames, uint64_t by
     }
     *count = n;
     return at;
+}
+
+/* The same where all frames are alike: records of fixed size without time and row kind. A frame
+ * whose head is as expected has been checked by that. */
+static uint64_t chain_gather_alike(struct eng_gather *restrict gather, const char *frames,
+                                   uint64_t bytes, uint32_t size_bytes, uint32_t *count)
+{
+    const uint64_t head = shm_frame_head(size_bytes, ENG_FRAME_RECORD, 0);
+    uint64_t room = bytes / size_bytes;
+    uint32_t most = room < ENG_BATCH_RECORDS_MAX ? (uint32_t)room : ENG_BATCH_RECORDS_MAX;
+    uint32_t n = 0;
+
+    for (; n < most; n++, frames += size_bytes) {
+        const struct shm_frame *frame = (const struct shm_frame *)(const void *)frames;
+        uint64_t found;
+        memcpy(&found, frame, sizeof found);
+        if (found != head) break;
+        gather->records[n] = frame + 1;
+        gather->hashes[n] = frame->hash;
+    }
+    *count = n;
+    return (uint64_t)n * size_bytes;
 }
 
 /* The same where keys stand before the records. */
@@ -76,6 +98,10 @@ static uint64_t chain_gather_batch(struct eng_chain *chain, struct eng_input *in
         return chain_gather(gather, frames, bytes, true, true, count);
     if (stream->timed) return chain_gather(gather, frames, bytes, true, false, count);
     if (stream->updating) return chain_gather(gather, frames, bytes, false, true, count);
+    const struct eng_layout *layout = chain->contexts[0]->node->ports[input->port].layout;
+    if (layout->text_count == 0)
+        return chain_gather_alike(gather, frames, bytes,
+                                  (uint32_t)sizeof(struct shm_frame) + layout->fixed_bytes, count);
     return chain_gather(gather, frames, bytes, false, false, count);
 }
 
@@ -216,9 +242,10 @@ static bool chain_must_wait(struct eng_chain *chain)
 
 static unsigned chain_read(struct eng_chain *chain, struct eng_input *input)
 {
+    uint32_t turns = input->lane ? CHAIN_LOCAL_BATCHES_MAX : CHAIN_BATCHES_MAX;
     unsigned work = 0;
 
-    for (uint32_t turn = 0; turn < CHAIN_BATCHES_MAX && !input->ended; turn++) {
+    for (uint32_t turn = 0; turn < turns && !input->ended; turn++) {
         const char *frames;
         uint32_t count;
         uint64_t bytes = input_peek(input, &frames);
@@ -236,7 +263,7 @@ static unsigned chain_read(struct eng_chain *chain, struct eng_input *input)
         input_advance(input, done);
         work += count + 1;
         if (chain->worker->failed) return work;
-        if (turn + 1 < CHAIN_BATCHES_MAX && chain_must_wait(chain)) return work;
+        if (turn + 1 < turns && chain_must_wait(chain)) return work;
     }
     return work;
 }

@@ -100,8 +100,8 @@ struct pen_context {
     struct eng_queue
         text; /* memory that stays in place until the batch is done: C strings, copies */
     bool text_is_open;
-    const void *copied;      /* what pen_copy returned last: its texts are in place */
-    const void **key_images; /* of the batch, in keyed functions */
+    const void *copied;            /* what pen_copy returned last: its texts are in place */
+    const void *const *key_images; /* of the batch, in keyed functions */
     const struct eng_key *key;
     struct eng_keep keep;
     bool forget; /* pen_forget was called for the current record */

@@ -161,7 +161,11 @@ static void lane_account_full(struct eng_lane *lane, bool is_full, uint64_t now_
 /* True: nothing of it is in private memory. */
 static bool lane_flush(struct eng_lane *lane, uint64_t now_ns)
 {
-    if (!lane->has_ring) return true;
+    if (!lane->has_ring) {
+        /* The chain that reads it comes first in a step: what it has left, it has not kept up with. */
+        lane->queue.at = lane->at;
+        return eng_queue_is_empty(&lane->queue);
+    }
     bool moved = true;
     if (!lane->in_ring)
         moved = lane_move_overflow(lane);
@@ -180,28 +184,65 @@ static inline void exchange_write(struct eng_lane *lane, const struct eng_batch 
     uint32_t size_bytes = (uint32_t)sizeof(struct shm_frame) + record_bytes;
     struct shm_frame *frame = eng_lane_claim(lane, size_bytes);
 
-    frame->size_bytes = size_bytes;
-    frame->kind = ENG_FRAME_RECORD;
-    frame->row = batch->rows[i];
-    frame->tag = 0;
+    shm_frame_set_head(frame, size_bytes, ENG_FRAME_RECORD, batch->rows[i]);
     frame->time_us = batch->times_us[i];
     frame->hash = hash;
     memcpy(frame + 1, batch->records[i], record_bytes);
 }
 
 /* Hot leaf: the lane of a record is the part of the hash space that its consumer owns. record_bytes
- * is a constant where this is inlined, so that the copy is a few stores. */
+ * and `plain` (no times, no row kinds: nobody will look at them) are constants where this is
+ * inlined, so that a frame is a few stores. */
 static inline __attribute__((always_inline)) void exchange_scatter(struct eng_exchange *exchange,
                                                                    const struct eng_batch *batch,
-                                                                   uint32_t record_bytes)
+                                                                   uint32_t record_bytes,
+                                                                   bool plain)
 {
-    struct eng_lane *lanes = exchange->lanes;
-    uint64_t lane_count = exchange->lane_count;
-    const uint64_t *hashes = exchange->hashes;
+    struct eng_lane *const lanes = exchange->lanes;
+    const uint64_t lane_count = exchange->lane_count;
+    const uint64_t *const hashes = exchange->hashes;
+    const void *const *const records = batch->records;
+    const uint32_t count = batch->count;
+    const uint32_t size_bytes = (uint32_t)sizeof(struct shm_frame) + record_bytes;
 
-    for (uint32_t i = 0; i < batch->count; i++) {
-        uint32_t lane = shm_hash_range(hashes[i], lane_count);
-        exchange_write(&lanes[lane], batch, i, hashes[i], record_bytes);
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t hash = hashes[i];
+        struct eng_lane *lane = &lanes[shm_hash_range(hash, lane_count)];
+        struct shm_frame *frame = eng_lane_claim(lane, size_bytes);
+        shm_frame_set_head(frame, size_bytes, ENG_FRAME_RECORD, plain ? 0 : batch->rows[i]);
+        if (!plain) frame->time_us = batch->times_us[i];
+        frame->hash = hash;
+        memcpy(frame + 1, records[i], record_bytes);
+    }
+}
+
+static inline __attribute__((always_inline)) void
+exchange_scatter_sized(struct eng_exchange *exchange, const struct eng_batch *batch, bool plain)
+{
+    switch (exchange->layout->fixed_bytes) {
+    case 8:
+        exchange_scatter(exchange, batch, 8, plain);
+        return;
+    case 16:
+        exchange_scatter(exchange, batch, 16, plain);
+        return;
+    case 24:
+        exchange_scatter(exchange, batch, 24, plain);
+        return;
+    case 32:
+        exchange_scatter(exchange, batch, 32, plain);
+        return;
+    case 40:
+        exchange_scatter(exchange, batch, 40, plain);
+        return;
+    case 48:
+        exchange_scatter(exchange, batch, 48, plain);
+        return;
+    case 64:
+        exchange_scatter(exchange, batch, 64, plain);
+        return;
+    default:
+        exchange_scatter(exchange, batch, exchange->layout->fixed_bytes, plain);
     }
 }
 
@@ -219,31 +260,10 @@ static void exchange_send_by_field(struct eng_exchange *exchange, const struct e
         }
         return;
     }
-    switch (layout->fixed_bytes) {
-    case 8:
-        exchange_scatter(exchange, batch, 8);
-        return;
-    case 16:
-        exchange_scatter(exchange, batch, 16);
-        return;
-    case 24:
-        exchange_scatter(exchange, batch, 24);
-        return;
-    case 32:
-        exchange_scatter(exchange, batch, 32);
-        return;
-    case 40:
-        exchange_scatter(exchange, batch, 40);
-        return;
-    case 48:
-        exchange_scatter(exchange, batch, 48);
-        return;
-    case 64:
-        exchange_scatter(exchange, batch, 64);
-        return;
-    default:
-        exchange_scatter(exchange, batch, layout->fixed_bytes);
-    }
+    if (batch->times_us == exchange_no_times && batch->rows == exchange_no_rows)
+        exchange_scatter_sized(exchange, batch, true);
+    else
+        exchange_scatter_sized(exchange, batch, false);
 }
 
 /* A key that a function has computed travels before its record. */

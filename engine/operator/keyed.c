@@ -42,19 +42,27 @@ void eng_keyed_close(struct eng_keyed *keyed)
     eng_key_scratch_close(&keyed->scratch);
 }
 
+/* Where the images of the batch's keys are. Most lie in the records themselves. */
+static const void *const *keyed_images(struct eng_keyed *keyed, const struct eng_batch *batch)
+{
+    const struct eng_key *key = keyed->key;
+
+    if (batch->keys) {
+        memcpy(keyed->sizes, batch->key_sizes, batch->count * sizeof *keyed->sizes);
+        return batch->keys;
+    }
+    if (key->direct && key->direct_offset == 0 && key->size_bytes > 0) return batch->records;
+    eng_key_images(key, batch->records, batch->count, &keyed->scratch, keyed->gathered,
+                   keyed->sizes);
+    return keyed->gathered;
+}
+
 bool eng_keyed_find(pen_context *ctx, struct eng_keyed *keyed, const struct eng_batch *batch)
 {
     bool fixed = !keyed->key->has_text && keyed->key->size_bytes > 0;
 
     CHECK(batch->hashes != NULL); /* an exchange by key lies before */
-    if (batch->keys) {
-        memcpy(keyed->images, batch->keys, batch->count * sizeof *keyed->images);
-        memcpy(keyed->sizes, batch->key_sizes, batch->count * sizeof *keyed->sizes);
-    } else {
-        eng_key_images(keyed->key, batch->records, batch->count, &keyed->scratch, keyed->images,
-                       keyed->sizes);
-    }
-    ctx->key_images = keyed->images;
+    keyed->images = ctx->key_images = keyed_images(keyed, batch);
     if (eng_table_upsert(keyed->table, batch->count, batch->hashes, keyed->images,
                          fixed ? NULL : keyed->sizes, keyed->values))
         return true;
@@ -68,7 +76,7 @@ void eng_keyed_remove(struct eng_keyed *keyed, const struct eng_batch *batch, ui
 {
     CHECK(index < batch->count);
     CHECK(eng_table_remove(keyed->table, batch->hashes[index], keyed->images[index],
-                           keyed->sizes[index]));
+                           keyed->key->has_text ? keyed->sizes[index] : keyed->key->size_bytes));
 }
 
 void eng_keyed_show(pen_context *ctx, const struct eng_keyed *keyed)

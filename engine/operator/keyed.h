@@ -13,7 +13,8 @@ struct eng_keyed {
     struct eng_table *table;
     const struct eng_key *key;
     struct eng_key_scratch scratch;
-    const void *images[ENG_BATCH_RECORDS_MAX];
+    const void *const *images; /* of the batch at hand */
+    const void *gathered[ENG_BATCH_RECORDS_MAX];
     uint32_t sizes[ENG_BATCH_RECORDS_MAX];
     void *values[ENG_BATCH_RECORDS_MAX];
 };
