@@ -1,4 +1,4 @@
-/* engine/record/layout: schemas are checked, records measured, copied, verified, compared.
+/* engine/record/{layout,reason}: schemas are checked, records measured, copied, verified, compared.
  * Method: the schema of a struct that has every type, spoilt in one place at a time; random
  * records. */
 #include "engine/record/layout.h"

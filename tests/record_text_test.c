@@ -1,4 +1,4 @@
-/* engine/record/text, time, number, value: texts in pieces, values as text and back.
+/* engine/record/{text,time,number,value}: texts in pieces, values as text and back.
  * Method: against the C library (strtod, timegm, gmtime_r) on random values; every case that the
  * header names. The locale is changed where one can be, because a user's program may. */
 #include "engine/record/value.h"
