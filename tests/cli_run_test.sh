@@ -1,0 +1,106 @@
+#!/bin/sh
+# `penstock run`, `check`, `help`: what a user types, and every mistake in it.
+. "$(dirname "$0")/cli.sh"
+
+# ---- The program
+expect 0 "$penstock" help && in_out "penstock top"
+expect 0 "$penstock" version && in_out "penstock 0."
+expect 2 "$penstock" && in_err "usage: penstock COMMAND"
+expect 2 "$penstock" runn && in_err "Did you mean run?" && one_message
+
+# ---- A run from end to end, and what it says
+expect 0 "$penstock" run job.so --parallelism 2 -- --count 5000
+[ "$(grep -c 'value=' out)" -ge 1000 ] || fail "fewer results than keys"
+# The last count of every key is what one would count by hand.
+sum=$(sed -n 's/.*value=\([0-9]*\) count=\([0-9]*\).*/\1 \2/p' out |
+    awk '{ if ($2 > most[$1]) most[$1] = $2 } END { for (k in most) { n++; s += most[k] } print n, s }')
+[ "$sum" = "1000 5000" ] || fail "keys and records are $sum, not 1000 5000"
+in_err "job ended after"
+in_err "5,000 records"
+in_err "hundreds 50"
+not_in_err "$(printf '\r')" # no progress line when it is not a terminal
+nothing_left job
+
+expect 0 "$penstock" run job.so --quiet -- --count 10
+[ ! -s err ] || fail "--quiet is not quiet"
+
+# ---- Plans
+expect 0 "$penstock" run job.so --explain && in_out "map(touch)"
+expect 0 "$penstock" run job.so --dry-run --parallelism 3 && in_out "in all"
+expect 0 "$penstock" run job.so -- --help && in_out "--count"
+nothing_left job
+
+# ---- The summary as JSON: its figures agree with each other
+expect 0 "$penstock" run job.so --quiet --summary-json summary.json -- --count 4000
+grep -q '"outcome":"ended","exit_status":0,"failure":null' summary.json || fail "summary.json: outcome"
+grep -q '"records":4000,' summary.json || fail "summary.json: records"
+grep -q '"title":"map(touch)","parallelism":[0-9]*,"records_in":4000,"records_out":4000' summary.json ||
+    fail "summary.json: operator"
+grep -q '"counters":{"hundreds":40}' summary.json || fail "summary.json: counters"
+[ "$(ls)" = "$(printf 'err\njob.so\nout\nrun\nsummary.json')" ] || fail "files are left: $(ls)"
+expect 2 "$penstock" run job.so --summary-json missing/summary.json
+in_err "cannot write the summary to missing/summary.json" && one_message
+
+# ---- Mistakes of the command line: one message, what to do, status 2
+expect 2 "$penstock" run && in_err "which job?" && one_message
+expect 2 "$penstock" run job.so --paralelism 2 && in_err "Did you mean --parallelism?" && one_message
+expect 2 "$penstock" run job.so --parallelism 0 && in_err "1 to 256 workers" && one_message
+expect 2 "$penstock" run job.so --parallelism 10000 && in_err "1 to 256 workers" && one_message
+expect 2 "$penstock" run job.so --cores 4096 && in_err "may not run on core 4096" && one_message
+expect 2 "$penstock" run job.so input.csv && in_err "come behind --" && one_message
+expect 2 "$penstock" run job.so -- --cuont 5 && in_err "did you mean --count?"
+expect 2 "$penstock" run job.so -- --count many && in_err "--count"
+expect 2 "$penstock" run job.so --on-bad-record dead-letter && in_err "--dead-letters DIR" && one_message
+
+# ---- Mistakes of the object
+expect 2 "$penstock" run missing.so && in_err "missing.so: there is no such file" && one_message
+echo 'int pen_jab(void); int pen_jab(void) { return 0; }' >empty.c
+cc -shared -fPIC -o empty.so empty.c || fail "cannot build empty.c"
+expect 2 "$penstock" run empty.so && in_err "pen_job" && one_message
+echo 'no object' >text.so
+expect 2 "$penstock" run text.so && in_err "shared object" && one_message
+mkdir headers && cp -r "$source_dir/engine/penstock" "$source_dir/engine/penstock.h" headers
+sed -i 's/^#define PEN_ABI .*/#define PEN_ABI 99u/' headers/penstock/record.h
+PENSTOCK_INCLUDE=$work/headers "$penstock" build "$source_dir/tests/cli_job.c" -o other.so >out 2>err ||
+    fail "cannot build against other headers"
+expect 2 "$penstock" run other.so && in_err "ABI"
+nothing_left other
+
+# ---- Mistakes of the graph: all of them, with file and line; nothing runs
+expect 2 "$penstock" check job.so -- --how mistake
+in_err "cli_job.c:"
+in_err "did you mean value?"
+expect 2 "$penstock" run job.so -- --how mistake && in_err "nothing was run"
+expect 0 "$penstock" check job.so
+[ ! -s out ] || fail "a check prints something"
+nothing_left job
+
+# ---- Bad records
+expect 0 "$penstock" run job.so -- --count 10000 --how reject && in_err "10 bad records"
+expect 1 "$penstock" run job.so --on-bad-record fail -- --count 10000 --how reject
+in_err "seven is not welcome"
+expect 0 "$penstock" run job.so --dead-letters dead -- --count 10000 --how reject
+[ "$(cat dead/*.jsonl | wc -l)" -eq 10 ] || fail "not ten dead letters"
+grep -q '"reason":"seven is not welcome"' dead/*.jsonl || fail "a dead letter without its reason"
+nothing_left job
+
+# ---- Where shared memory cannot be
+chmod 755 run
+expect 1 "$penstock" run job.so && in_err "chmod 700" && one_message
+chmod 700 run
+expect 1 env PENSTOCK_RUN_DIR="$work/missing/run" "$penstock" run job.so
+in_err "PENSTOCK_RUN_DIR" && one_message
+if unshare -rm true 2>/dev/null; then
+    expect 1 unshare -rm sh -c "mount -t tmpfs -o size=8k,mode=700 none '$work/run' && exec '$penstock' run job.so"
+    in_err "not enough shared memory" && in_err "are free there" && one_message
+    nothing_left job
+fi
+
+# ---- A terminal sees how it gets on
+if command -v script >/dev/null; then
+    TERM=dumb script -qec "'$penstock' run job.so -- --rate 2000 --count 2000" typescript >/dev/null 2>&1
+    grep -q 'records.*/s.*blocked' typescript || fail "no progress line on a terminal"
+    grep -q 'event time 2013-01-01 00:00:0' typescript || fail "no event time on a terminal"
+fi
+nothing_left job
+finish
