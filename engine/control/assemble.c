@@ -252,6 +252,19 @@ static int assemble_input(struct assembler *a, const struct eng_plan_exchange *p
     return 0;
 }
 
+/* Inputs without event time, such as rules beside timed records, hold no watermark back. */
+static void assemble_untimed(struct eng_chain *chain)
+{
+    const struct eng_node *head = chain->contexts[0]->node;
+    bool any_timed = false;
+
+    for (uint32_t p = 0; p < head->port_count; p++)
+        any_timed |= head->ports[p].stream.timed;
+    for (uint32_t i = 0; i < chain->input_count && any_timed; i++)
+        if (!head->ports[chain->inputs[i].port].stream.timed)
+            chain->watermark_inputs[i].idle = true;
+}
+
 /* Every sender of every exchange that ends at this chain is an input of its own. */
 static int assemble_inputs(struct assembler *a, struct eng_chain *chain)
 {
@@ -278,6 +291,7 @@ static int assemble_inputs(struct assembler *a, struct eng_chain *chain)
     chain->inputs_open = senders;
     chain->watermark_inputs = assemble_new(senders, sizeof *chain->watermark_inputs);
     eng_watermark_open(&chain->watermark, chain->watermark_inputs, senders);
+    assemble_untimed(chain);
     return 0;
 }
 

@@ -57,10 +57,12 @@ static void context_open_room(pen_context *ctx)
 {
     if (ctx->output_count == 0) return;
     struct eng_output *output = &ctx->outputs[0];
+    const struct eng_stream_kind *stream = &output->node->stream;
 
+    output->keeps_from = stream->timed || stream->updating;
     ctx->room.at = output->bytes;
     ctx->room.limit = output->bytes + output->capacity_bytes;
-    ctx->room.from = output->from;
+    ctx->room.from = output->keeps_from ? output->from : NULL;
     ctx->room.schema = output->fixed && !output->has_rows ? output->node->schema : NULL;
 }
 
@@ -218,10 +220,16 @@ static void output_inherit(const pen_context *ctx, struct eng_output *output,
     batch->rows = output->rows;
 }
 
+uint32_t eng_output_count(const pen_context *ctx, const struct eng_output *output)
+{
+    if (output != ctx->outputs || !output->fixed) return output->count;
+    return (uint32_t)((uint64_t)(ctx->room.at - output->bytes) / output->stride_bytes);
+}
+
 void eng_output_deliver(pen_context *ctx, struct eng_output *output)
 {
     bool is_main = output == ctx->outputs;
-    uint32_t count = is_main ? (uint32_t)(ctx->room.from - output->from) : output->count;
+    uint32_t count = eng_output_count(ctx, output);
 
     if (count == 0) return;
     struct eng_batch batch = {.count = count, .records = output->records};
@@ -231,7 +239,7 @@ void eng_output_deliver(pen_context *ctx, struct eng_output *output)
     output->at = output->bytes;
     if (is_main) {
         ctx->room.at = output->bytes;
-        ctx->room.from = output->from;
+        ctx->room.from = output->keeps_from ? output->from : NULL;
     }
 }
 

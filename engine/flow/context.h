@@ -54,10 +54,11 @@ struct eng_output {
     const struct eng_node_output *node;
     struct eng_target *targets;
     uint32_t target_count;
-    bool fixed;    /* records have no texts: all of one stride */
-    bool has_rows; /* the operator chooses row kinds itself */
+    bool fixed;      /* records have no texts: all of one stride */
+    bool has_rows;   /* the operator chooses row kinds itself */
+    bool keeps_from; /* times or row kinds are inherited: it matters where a record came from */
     uint32_t stride_bytes;
-    uint32_t count, count_max; /* of records now gathered; the main output counts by room.from */
+    uint32_t count, count_max; /* of records gathered; see eng_output_count */
     char *bytes, *at;
     uint64_t capacity_bytes;
     const void **records;
@@ -140,6 +141,8 @@ uint32_t eng_context_call(pen_context *ctx, const struct pen_function *function,
 /* Delivers what has been emitted so far. */
 void eng_context_deliver(pen_context *ctx);
 void eng_output_deliver(pen_context *ctx, struct eng_output *output);
+/* How many records are gathered: where pen_emit's short way was open, its place says so. */
+uint32_t eng_output_count(const pen_context *ctx, const struct eng_output *output);
 
 /* Hands a batch to the targets of an output, as it is. */
 void eng_context_pass(pen_context *ctx, uint32_t output, const struct eng_batch *batch);

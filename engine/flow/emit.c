@@ -126,11 +126,6 @@ static uint32_t emit_lay_texts(pen_context *ctx, const struct eng_layout *layout
 
 /* ---- Places for records ---------------------------------------------------------------------- */
 
-static uint32_t output_count(const pen_context *ctx, const struct eng_output *out)
-{
-    return out == ctx->outputs ? (uint32_t)(ctx->room.from - out->from) : out->count;
-}
-
 /* A place of size_bytes for the next record of an output. Delivers what is there when it is full.
  */
 static char *output_place(pen_context *ctx, struct eng_output *out, uint64_t size_bytes)
@@ -138,7 +133,7 @@ static char *output_place(pen_context *ctx, struct eng_output *out, uint64_t siz
     bool is_main = out == ctx->outputs;
     char *at = is_main ? ctx->room.at : out->at;
 
-    if (output_count(ctx, out) == out->count_max ||
+    if (eng_output_count(ctx, out) == out->count_max ||
         (uint64_t)(out->bytes + out->capacity_bytes - at) < size_bytes) {
         eng_output_deliver(ctx, out);
         if (out->capacity_bytes < size_bytes) {
@@ -160,7 +155,7 @@ static char *output_place(pen_context *ctx, struct eng_output *out, uint64_t siz
 static void output_take(pen_context *ctx, struct eng_output *out, char *at, uint32_t size_bytes,
                         uint32_t from, enum pen_row row)
 {
-    uint32_t count = output_count(ctx, out);
+    uint32_t count = eng_output_count(ctx, out);
 
     out->records[count] = at;
     out->from[count] = from;
@@ -171,11 +166,11 @@ static void output_take(pen_context *ctx, struct eng_output *out, char *at, uint
     }
     if (out == ctx->outputs) {
         ctx->room.at = at + size_bytes;
-        ctx->room.from++;
+        if (ctx->room.from) ctx->room.from++;
     } else {
         out->at = at + size_bytes;
-        out->count++;
     }
+    out->count++; /* of the main output with records of fixed size nobody looks at it */
 }
 
 static void emit_one(pen_context *ctx, struct eng_output *out, uint32_t from, enum pen_row row,

@@ -162,7 +162,8 @@ static void lane_account_full(struct eng_lane *lane, bool is_full, uint64_t now_
 static bool lane_flush(struct eng_lane *lane, uint64_t now_ns)
 {
     if (!lane->has_ring) {
-        /* The chain that reads it comes first in a step: what it has left, it has not kept up with. */
+        /* The chain that reads it comes first in a step: what it has left, it has not kept up with.
+         */
         lane->queue.at = lane->at;
         return eng_queue_is_empty(&lane->queue);
     }

@@ -137,11 +137,9 @@ static bool step_check_into(const struct eng_aggregate_step *step, const struct 
                  eng_type_name(type), step->into->name, eng_type_name(step->into->type));
         return false;
     }
-    bool may_be_null = step->from && eng_field_nullable(step->from) &&
-                       step->kind != PEN_AGGREGATE_COUNT_OF && step->kind != PEN_AGGREGATE_SUM;
-    if ((may_be_null ||
-         (step->only && type != PEN_TYPE_INT64 && step->kind != PEN_AGGREGATE_SUM)) &&
-        !eng_field_nullable(step->into)) {
+    bool counts = step->kind == PEN_AGGREGATE_COUNT || step->kind == PEN_AGGREGATE_COUNT_OF;
+    bool may_be_null = !counts && (step->only || eng_field_nullable(step->from));
+    if (may_be_null && !eng_field_nullable(step->into)) {
         snprintf(reason, reason_bytes,
                  "%s of %s may have nothing to give, so field %s must be a pen_opt_",
                  step_name(step->kind), step->from->name, step->into->name);

@@ -251,7 +251,8 @@ void pen_emit_batch(pen_context *ctx, uint32_t output, const struct pen_schema *
 struct pen_room_ {
     const struct pen_schema *schema;
     char *at, *limit;
-    uint32_t *from;   /* for each record emitted: the index of the record it came from */
+    uint32_t *from;   /* for each record emitted: the index of the record it came from; NULL where
+                         nobody asks */
     uint32_t current; /* the index of the record at hand */
     uint32_t reserved;
 };
@@ -269,7 +270,7 @@ static inline bool pen_room_is_for_(const struct pen_room_ *room, const struct p
 static inline void pen_room_taken_(struct pen_room_ *room, size_t size_bytes)
 {
     room->at += (size_bytes + 7) & ~(size_t)7;
-    *room->from++ = room->current;
+    if (room->from) *room->from++ = room->current;
 }
 
 static inline void pen_send_quick_(pen_context *ctx, const struct pen_schema *schema,
