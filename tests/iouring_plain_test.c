@@ -30,7 +30,7 @@ static void operations_happen_when_they_are_reaped(void)
     for (unsigned lap = 0; lap < 3; lap++) { /* laps of the circle that do not begin at 0 */
         CU_ASSERT_EQUAL(ftruncate(fd, 0), 0);
         for (unsigned i = 0; i < 3; i++) {
-            requests[i] = write_of(fd, "abc" + i, i);
+            requests[i] = write_of(fd, &"abc"[i], i);
             iou_plain_start(plain, &requests[i]);
         }
         CU_ASSERT_EQUAL(pread(fd, text, 4, 0), 0);
