@@ -28,6 +28,7 @@ void eng_segment_layout_resize(struct eng_segment_layout *layout, uint32_t size_
     layout->size_bytes = size_bytes;
     layout->blocks = segment_blocks_in(layout, size_bytes);
     layout->limit = layout->blocks * ENG_SEGMENT_SLOTS * 7 / 8;
+    CHECK(layout->blocks <= ENG_SEGMENT_BLOCKS_MAX);
     CHECK(layout->limit > 0);
     CHECK(layout->limit < layout->blocks * ENG_SEGMENT_SLOTS);
 }
@@ -87,7 +88,7 @@ int32_t eng_segment_seek(const struct eng_segment_layout *layout, const struct e
     for (uint32_t seen = 0; seen < layout->blocks; seen++) {
         const char *at = eng_segment_block(layout, segment, block);
         for (uint32_t hits = eng_segment_match(at, key->word); hits != 0; hits &= hits - 1) {
-            uint32_t index = (uint32_t)__builtin_ctz(hits) / 2;
+            uint32_t index = eng_segment_first(hits);
             if (layout->narrow ||
                 eng_segment_is_key(layout, eng_segment_body_of(layout, at, index), key->bytes,
                                    key->size_bytes))
@@ -115,7 +116,7 @@ static uint32_t segment_claim(const struct eng_segment_layout *layout, struct en
         char *at = eng_segment_block(layout, segment, block);
         uint32_t empty = eng_segment_match(at, 0);
         if (empty != 0) {
-            uint32_t index = (uint32_t)__builtin_ctz(empty) / 2;
+            uint32_t index = eng_segment_first(empty);
             ((uint64_t *)(void *)at)[index] = word;
             return segment_slot(block, index);
         }
@@ -200,51 +201,93 @@ void eng_segment_copy_entry(const struct eng_segment_layout *from_layout,
     to->count++;
 }
 
-/* A block that has an empty slot: no search passes it. */
-static uint32_t segment_start(const struct eng_segment_layout *layout,
-                              const struct eng_segment *segment)
+/* What a split has of each half: [0] low, [1] high. */
+struct segment_halves {
+    char *blocks[2];
+    uint8_t fill[2][ENG_SEGMENT_BLOCKS_MAX]; /* words in each block */
+    uint32_t spilled_count;
+    uint16_t spilled[ENG_SEGMENT_BLOCKS_MAX * ENG_SEGMENT_SLOTS]; /* slots of the source */
+};
+
+/* Puts each entry of the source into its home in one of the halves, in the order in which they lie
+ * and without a look at what is there: the blocks were empty, and `fill` counts. */
+static inline __attribute__((always_inline)) void
+segment_part(const struct eng_segment_layout *layout, const struct eng_segment *source,
+             struct segment_halves *halves, uint32_t bit)
 {
-    for (uint32_t block = 0; block < layout->blocks; block++)
-        if (eng_segment_match(eng_segment_block(layout, segment, block), 0) != 0) return block;
-    CHECK(false); /* a segment is never quite full */
-    return 0;
+    uint32_t block_bytes = layout->block_bytes, body_bytes = layout->body_bytes;
+    const char *from = (const char *)source + ENG_SEGMENT_HEADER_BYTES;
+    for (uint32_t block = 0; block < layout->blocks; block++, from += block_bytes) {
+        const uint64_t *words = (const uint64_t *)(const void *)from;
+        for (uint32_t i = 0; i < ENG_SEGMENT_SLOTS; i++) {
+            uint64_t word = words[i];
+            if (word == 0) continue;
+            uint64_t hash = eng_segment_word_hash(layout, word);
+            uint32_t half = (uint32_t)(hash >> bit & 1);
+            uint32_t home = eng_segment_home(hash, layout->blocks);
+            uint32_t index = halves->fill[half][home];
+            if (__builtin_expect(index == ENG_SEGMENT_SLOTS, 0)) {
+                halves->spilled[halves->spilled_count++] = (uint16_t)segment_slot(block, i);
+                continue;
+            }
+            halves->fill[half][home] = (uint8_t)(index + 1);
+            char *to = halves->blocks[half] + (uint64_t)home * block_bytes;
+            ((uint64_t *)(void *)to)[index] = word;
+            memcpy(to + ENG_SEGMENT_WORDS_BYTES + index * body_bytes,
+                   from + ENG_SEGMENT_WORDS_BYTES + i * body_bytes, body_bytes);
+        }
+    }
 }
 
-/* One pass, in the order of searches, beginning where none passes. An entry that stays but is not
- * at home is put in again: what lies before it is final by then, so [S1] holds behind us. */
+/* One pass over a copy of the segment; both halves are made anew. The few entries whose home is
+ * full by then come last and look for a place, so that [S1] holds. */
 uint32_t eng_segment_split(const struct eng_segment_layout *layout, struct eng_segment *low,
                            struct eng_segment *high, uint32_t bit)
 {
     CHECK(high->count == 0);
     CHECK(bit < 64);
-    uint32_t moved = 0, before = low->count;
+    CHECK(layout->size_bytes <= ENG_BLOCK_BYTES_MAX);
+    _Alignas(64) char copy[ENG_BLOCK_BYTES_MAX];
+    memcpy(copy, low, layout->size_bytes);
+    memset(eng_segment_block(layout, low, 0), 0, layout->size_bytes - ENG_SEGMENT_HEADER_BYTES);
+    const struct eng_segment *source = (const struct eng_segment *)(const void *)copy;
+
+    struct segment_halves halves;
+    halves.blocks[0] = eng_segment_block(layout, low, 0);
+    halves.blocks[1] = eng_segment_block(layout, high, 0);
+    halves.spilled_count = 0;
+    memset(halves.fill[0], 0, layout->blocks);
+    memset(halves.fill[1], 0, layout->blocks);
+    if (layout->narrow && layout->key_bytes == 8 && layout->body_bytes == 8) {
+        struct eng_segment_layout line = *layout; /* the same, in constants */
+        line.narrow = true;
+        line.key_bytes = line.body_bytes = 8;
+        line.block_bytes = ENG_SEGMENT_WORDS_BYTES + ENG_SEGMENT_SLOTS * 8;
+        segment_part(&line, source, &halves, bit);
+    } else {
+        segment_part(layout, source, &halves, bit);
+    }
+
+    uint32_t moved = 0;
+    for (uint32_t block = 0; block < layout->blocks; block++)
+        moved += halves.fill[1][block];
+    for (uint32_t i = 0; i < halves.spilled_count; i++) {
+        uint64_t word = *eng_segment_word(layout, source, halves.spilled[i]);
+        uint64_t hash = eng_segment_word_hash(layout, word);
+        struct eng_segment *half = hash >> bit & 1 ? high : low;
+        uint32_t slot = segment_claim(layout, half, hash, word);
+        memcpy(eng_segment_body(layout, half, slot),
+               eng_segment_body(layout, source, halves.spilled[i]), layout->body_bytes);
+        moved += half == high;
+    }
     if (low->zero_present && eng_segment_word_hash(layout, 0) >> bit & 1) {
-        eng_segment_copy_entry(layout, low, 0, layout, high);
+        memcpy(high->zero_value, low->zero_value, sizeof high->zero_value);
+        high->zero_present = 1;
         low->zero_present = 0;
         moved++;
     }
-    uint32_t block = segment_start(layout, low);
-    for (uint32_t seen = 0; seen < layout->blocks; seen++) {
-        block = block + 1 == layout->blocks ? 0 : block + 1;
-        char *at = eng_segment_block(layout, low, block);
-        uint64_t *words = (uint64_t *)(void *)at;
-        for (uint32_t i = 0; i < ENG_SEGMENT_SLOTS; i++) {
-            if (words[i] == 0) continue;
-            uint64_t word = words[i], hash = eng_segment_word_hash(layout, word);
-            if (hash >> bit & 1) {
-                eng_segment_copy_entry(layout, low, segment_slot(block, i), layout, high);
-                words[i] = 0;
-                moved++;
-            } else if (eng_segment_home(hash, layout->blocks) != block) {
-                words[i] = 0;
-                uint32_t slot = segment_claim(layout, low, hash, word);
-                char *body = eng_segment_body(layout, low, slot);
-                char *old = eng_segment_body_of(layout, at, i);
-                if (body != old) memcpy(body, old, layout->body_bytes);
-            }
-        }
-    }
-    low->count = before - moved;
-    CHECK(high->count == moved);
+    CHECK(moved <= low->count);
+    low->count -= moved;
+    high->count = moved;
     return moved;
 }

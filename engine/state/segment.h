@@ -47,6 +47,7 @@ enum {
     ENG_SEGMENT_NARROW_VALUE_BYTES_MAX = 40,
     ENG_SEGMENT_TEXT_INLINE_BYTES = 12,
     ENG_SEGMENT_BODY_BYTES_MAX = 4096,
+    ENG_SEGMENT_BLOCKS_MAX = 512,
 };
 
 struct eng_segment {
@@ -128,7 +129,8 @@ void eng_segment_copy_entry(const struct eng_segment_layout *from_layout,
                             const struct eng_segment *from, uint32_t slot,
                             const struct eng_segment_layout *to_layout, struct eng_segment *to);
 
-/* Moves the entries whose hash has `bit` from low to high, which is empty. Returns how many moved. */
+/* Moves the entries whose hash has `bit` from low to high, which is empty; those that stay may change
+ * places. Returns how many moved. */
 uint32_t eng_segment_split(const struct eng_segment_layout *layout, struct eng_segment *low,
                            struct eng_segment *high, uint32_t bit);
 
@@ -151,7 +153,7 @@ static inline char *eng_segment_body_of(const struct eng_segment_layout *layout,
     return (char *)block + ENG_SEGMENT_WORDS_BYTES + (uint64_t)index * layout->body_bytes;
 }
 
-/* Which of a block's four words are equal to this one: bits 0, 2, 4 and 6. */
+/* Which of a block's four words are equal to this one: bits 0, 4, 8 and 12. */
 static inline uint32_t eng_segment_match(const char *block, uint64_t word)
 {
 #if defined(__SSE2__)
@@ -159,14 +161,19 @@ static inline uint32_t eng_segment_match(const char *block, uint64_t word)
     __m128i low = _mm_cmpeq_epi32(_mm_load_si128((const __m128i *)(const void *)block), wanted);
     __m128i high =
         _mm_cmpeq_epi32(_mm_load_si128((const __m128i *)(const void *)(block + 16)), wanted);
-    __m128i halves = _mm_packs_epi16(_mm_packs_epi32(low, high), _mm_setzero_si128());
-    uint32_t equal = (uint32_t)_mm_movemask_epi8(halves); /* a bit for each half of a word */
-    return equal & equal >> 1 & 0x55;
+    uint32_t equal = (uint32_t)_mm_movemask_epi8(_mm_packs_epi32(low, high));
+    return equal & equal >> 2 & 0x1111; /* two bits for each half of a word */
 #else
     const uint64_t *words = (const uint64_t *)(const void *)block;
-    return (uint32_t)(words[0] == word) | (uint32_t)(words[1] == word) << 2 |
-           (uint32_t)(words[2] == word) << 4 | (uint32_t)(words[3] == word) << 6;
+    return (uint32_t)(words[0] == word) | (uint32_t)(words[1] == word) << 4 |
+           (uint32_t)(words[2] == word) << 8 | (uint32_t)(words[3] == word) << 12;
 #endif
+}
+
+/* The first of the words that a match, which is not 0, has found. */
+static inline uint32_t eng_segment_first(uint32_t match)
+{
+    return (uint32_t)__builtin_ctz(match) / 4;
 }
 
 static inline const char *eng_segment_text_bytes(const struct eng_segment_text *text)

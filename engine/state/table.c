@@ -11,8 +11,13 @@ enum {
     TABLE_BODY_AHEAD = 16, /* wide tables: between the prefetch of a body and the look into it */
 };
 
-/* How a key becomes a word; a constant in each copy of the loops below. */
-enum table_kind { TABLE_NARROW_8, TABLE_NARROW, TABLE_WIDE };
+/* How a key becomes a word and where its body lies; a constant in each copy of the loops below. */
+enum table_kind {
+    TABLE_LINE, /* narrow, keys and bodies of 8 bytes: a block is a cache line */
+    TABLE_NARROW_8,
+    TABLE_NARROW,
+    TABLE_WIDE,
+};
 
 /* ---- Open and close -------------------------------------------------------------------------- */
 
@@ -198,7 +203,7 @@ struct table_batch {
     const uint64_t *hashes;
     const void *const *keys;
     const uint32_t *key_sizes;
-    void **values;
+    void **values; /* of a key that is still ahead: its home block */
     uint64_t inserted[ENG_TABLE_BATCH_MAX / 64]; /* a bit for each key that was new */
 };
 
@@ -209,45 +214,51 @@ static struct eng_segment_key table_batch_key(const struct eng_table *table,
                      batch->key_sizes == NULL ? 0 : batch->key_sizes[i]);
 }
 
+static enum table_kind table_kind_of(const struct eng_table *table)
+{
+    const struct eng_segment_layout *layout = &table->layout;
+    if (!layout->narrow) return TABLE_WIDE;
+    if (layout->key_bytes != 8) return TABLE_NARROW;
+    return layout->body_bytes == 8 ? TABLE_LINE : TABLE_NARROW_8;
+}
+
 /* What the loops need of the table, in registers rather than behind a pointer. */
 struct table_view {
     const struct eng_table_entry *directory;
     uint64_t directory_count, directory_first;
-    char *base;
+    char *blocks_base; /* of a segment at the arena's base */
     uint32_t shift, epoch, blocks, block_bytes, body_bytes;
 };
 
 static inline __attribute__((always_inline)) struct table_view
-table_look(const struct eng_table *table)
+table_look(const struct eng_table *table, enum table_kind kind)
 {
+    uint32_t line_bytes = ENG_SEGMENT_WORDS_BYTES + ENG_SEGMENT_SLOTS * 8;
     return (struct table_view){
         .directory = table->directory,
         .directory_count = table->directory_count,
         .directory_first = table->directory_first,
-        .base = table->base,
+        .blocks_base = table->base + ENG_SEGMENT_HEADER_BYTES,
         .shift = 64 - table->depth,
         .epoch = (uint32_t)eng_arena_epoch(table->arena),
         .blocks = table->layout.blocks,
-        .block_bytes = table->layout.block_bytes,
-        .body_bytes = table->layout.body_bytes,
+        .block_bytes = kind == TABLE_LINE ? line_bytes : table->layout.block_bytes,
+        .body_bytes = kind == TABLE_LINE ? 8 : table->layout.body_bytes,
     };
 }
 
 /* The home block of a hash, prefetched; `writes` is NULL for reading. Where there is no segment it
  * lies in the arena's unit 0, which reads as empty. */
-static inline __attribute__((always_inline)) const char *
+static inline __attribute__((always_inline)) char *
 table_home(const struct table_view *view, struct eng_table *writes, uint64_t hash)
 {
     uint64_t index = (hash >> view->shift) - view->directory_first;
     CHECK(index < view->directory_count);
-    struct eng_table_entry entry = view->directory[index];
-    if (writes != NULL && __builtin_expect(entry.epoch != view->epoch, 0)) {
+    const struct eng_table_entry *entry = &view->directory[index];
+    if (writes != NULL && __builtin_expect(entry->epoch != view->epoch, 0))
         eng_table_writable(writes, index);
-        entry = view->directory[index];
-    }
-    const char *block = view->base + (uint64_t)entry.segment * ENG_BLOCK_BYTES_MIN +
-                        ENG_SEGMENT_HEADER_BYTES +
-                        (uint64_t)eng_segment_home(hash, view->blocks) * view->block_bytes;
+    char *block = view->blocks_base + (uint64_t)entry->segment * ENG_BLOCK_BYTES_MIN +
+                  (uint64_t)eng_segment_home(hash, view->blocks) * view->block_bytes;
     __builtin_prefetch(block, 1);
     return block;
 }
@@ -256,27 +267,66 @@ static inline __attribute__((always_inline)) uint64_t
 table_word(const struct eng_table *table, enum table_kind kind, uint64_t hash, const void *key)
 {
     if (kind == TABLE_WIDE) return eng_segment_wide_word(hash);
-    return eng_segment_narrow_word(key, kind == TABLE_NARROW_8 ? 8 : table->layout.key_bytes);
+    return eng_segment_narrow_word(key, kind == TABLE_NARROW ? table->layout.key_bytes : 8);
 }
 
-/* The value if the key is in its home block, else NULL: then the slow way decides. */
+/* The value of key i if it is in that block, else NULL. */
 static inline __attribute__((always_inline)) void *
-table_probe(const struct eng_table *table, const struct table_view *view, enum table_kind kind,
-            const struct table_batch *batch, uint32_t i, const char *block)
+table_probe(const struct eng_table *table, enum table_kind kind, uint32_t body_bytes,
+            const struct table_batch *batch, uint32_t i, uint64_t word, char *block)
 {
-    uint64_t word = table_word(table, kind, batch->hashes[i], batch->keys[i]);
-    if (kind != TABLE_WIDE && __builtin_expect(word == 0, 0)) return NULL;
     uint32_t hits = eng_segment_match(block, word);
     if (__builtin_expect(hits == 0, 0)) return NULL;
-    char *body = (char *)block + ENG_SEGMENT_WORDS_BYTES +
-                 (uint64_t)((uint32_t)__builtin_ctz(hits) / 2) * view->body_bytes;
+    char *body = block + ENG_SEGMENT_WORDS_BYTES + (uint64_t)eng_segment_first(hits) * body_bytes;
     if (kind == TABLE_WIDE) {
         uint32_t size_bytes = batch->key_sizes == NULL ? 0 : batch->key_sizes[i];
         if (!eng_segment_is_key(&table->layout, body, batch->keys[i], size_bytes)) return NULL;
         body += table->layout.value_offset;
     }
-    if (kind != TABLE_NARROW_8 || view->block_bytes > 64) __builtin_prefetch(body, 1);
+    if (kind != TABLE_LINE) __builtin_prefetch(body, 1);
     return body;
+}
+
+/* Begins the look-up of key i: its home block goes to values[i]. */
+static inline __attribute__((always_inline)) void
+table_start(const struct table_view *view, enum table_kind kind, struct eng_table *writes,
+            const struct table_batch *batch, uint32_t i)
+{
+    batch->values[i] = table_home(view, writes, batch->hashes[i]);
+    uint32_t before = TABLE_AHEAD - TABLE_BODY_AHEAD;
+    if (kind != TABLE_WIDE || i < before) return;
+    const char *block = batch->values[i - before];
+    uint32_t hits = eng_segment_match(block, eng_segment_wide_word(batch->hashes[i - before]));
+    uint32_t index = hits == 0 ? 0 : eng_segment_first(hits);
+    __builtin_prefetch(block + ENG_SEGMENT_WORDS_BYTES + index * view->body_bytes, 1);
+}
+
+/* Goes on where the home block of key i did not have it: the value, or NULL with the block in
+ * *room that has an empty slot for it. NULL and NULL: the slow way decides. */
+static inline __attribute__((always_inline)) void *
+table_displaced(const struct eng_table *table, enum table_kind kind, const struct table_batch *batch,
+                uint32_t i, char **room)
+{
+    const struct eng_segment_layout *layout = &table->layout;
+    uint32_t block_bytes = layout->block_bytes, body_bytes = layout->body_bytes;
+    uint64_t word = table_word(table, kind, batch->hashes[i], batch->keys[i]);
+    char *block = batch->values[i];
+    *room = NULL;
+    if (kind != TABLE_WIDE && word == 0) return NULL;
+    /* Equal hashes of different keys are for the slow way. */
+    if (kind == TABLE_WIDE && eng_segment_match(block, word) != 0) return NULL;
+    uint64_t offset = (uint64_t)(block - table->base) & (layout->size_bytes - 1);
+    char *segment = block - offset, *end = eng_segment_block(
+                                        layout, (struct eng_segment *)(void *)segment, layout->blocks);
+    while (eng_segment_match(block, 0) == 0) {
+        block += block_bytes;
+        if (block == end) block = segment + ENG_SEGMENT_HEADER_BYTES;
+        void *value = table_probe(table, kind, body_bytes, batch, i, word, block);
+        if (value != NULL) return value;
+        if (kind == TABLE_WIDE && eng_segment_match(block, word) != 0) return NULL;
+    }
+    *room = block;
+    return NULL;
 }
 
 /* Looks up again what growth has moved: keys before i whose value lay where entries were taken
@@ -293,7 +343,7 @@ static void table_find_moved(struct eng_table *table, struct table_batch *batch,
     table->moves = 0;
 }
 
-/* The slow way for key i: displaced, in overflow, or new. False: the arena refused. */
+/* The slow way for key i: in overflow, or new and perhaps without room. False: the arena refused. */
 static __attribute__((noinline)) bool table_upsert_slow(struct eng_table *table,
                                                         struct table_batch *batch, uint32_t i)
 {
@@ -306,37 +356,85 @@ static __attribute__((noinline)) bool table_upsert_slow(struct eng_table *table,
     return true;
 }
 
+/* For key i, whose home block does not have it: displaced, or new and where it goes is known once
+ * the search has ended [S1]. False: the arena refused. */
+static inline __attribute__((always_inline)) bool
+table_upsert_missed(struct eng_table *table, enum table_kind kind, struct table_batch *batch,
+                    uint32_t i)
+{
+    char *room;
+    void *value = table_displaced(table, kind, batch, i, &room);
+    if (value != NULL) {
+        batch->values[i] = value;
+        return true;
+    }
+    uint64_t hash = batch->hashes[i];
+    struct eng_table_entry entry = table->directory[eng_table_index(table, hash)];
+    struct eng_segment *segment = eng_table_segment(table, entry.segment);
+    if (kind == TABLE_WIDE || room == NULL || entry.segment == 0 || segment->next != 0 ||
+        segment->count >= table->layout.limit)
+        return table_upsert_slow(table, batch, i);
+    /* The range has got its first segment since the look-up began. */
+    if ((uint64_t)(room - (char *)segment) >= table->layout.size_bytes)
+        return table_upsert_slow(table, batch, i);
+    CHECK(entry.epoch == eng_arena_epoch(table->arena)); /* [T3] */
+    uint64_t word = table_word(table, kind, hash, batch->keys[i]);
+    CHECK(hash == shm_hash(&word, kind == TABLE_NARROW ? table->layout.key_bytes : 8));
+
+    uint32_t body_bytes = kind == TABLE_LINE ? 8 : table->layout.body_bytes;
+    uint32_t index = eng_segment_first(eng_segment_match(room, 0));
+    char *body = room + ENG_SEGMENT_WORDS_BYTES + (uint64_t)index * body_bytes;
+    ((uint64_t *)(void *)room)[index] = word;
+    memset(body, 0, body_bytes);
+    segment->count++;
+    table->count++;
+    batch->inserted[i / 64] |= (uint64_t)1 << i % 64;
+    batch->values[i] = body;
+    return true;
+}
+
+#define TABLE_MISSED(name, kind)                                                                   \
+    static __attribute__((noinline)) bool name(struct eng_table *table, struct table_batch *batch, \
+                                               uint32_t i)                                         \
+    {                                                                                              \
+        return table_upsert_missed(table, kind, batch, i);                                         \
+    }
+TABLE_MISSED(table_missed_line, TABLE_LINE)
+TABLE_MISSED(table_missed_narrow_8, TABLE_NARROW_8)
+TABLE_MISSED(table_missed_narrow, TABLE_NARROW)
+TABLE_MISSED(table_missed_wide, TABLE_WIDE)
+
+static inline __attribute__((always_inline)) bool
+table_missed(struct eng_table *table, enum table_kind kind, struct table_batch *batch, uint32_t i)
+{
+    if (kind == TABLE_LINE) return table_missed_line(table, batch, i);
+    if (kind == TABLE_NARROW_8) return table_missed_narrow_8(table, batch, i);
+    if (kind == TABLE_NARROW) return table_missed_narrow(table, batch, i);
+    return table_missed_wide(table, batch, i);
+}
+
 static inline __attribute__((always_inline)) bool
 table_upsert_run(struct eng_table *table, enum table_kind kind, struct table_batch *batch)
 {
-    const char *homes[TABLE_AHEAD];
-    struct table_view view = table_look(table);
+    struct table_view view = table_look(table, kind);
     uint32_t count = batch->count, started = count < TABLE_AHEAD ? count : TABLE_AHEAD;
     for (uint32_t i = 0; i < started; i++)
-        homes[i] = table_home(&view, table, batch->hashes[i]);
+        table_start(&view, kind, table, batch, i);
 
     for (uint32_t i = 0; i < count; i++) {
-        const char *home = homes[i % TABLE_AHEAD];
-        if (i + TABLE_AHEAD < count)
-            homes[i % TABLE_AHEAD] = table_home(&view, table, batch->hashes[i + TABLE_AHEAD]);
-        if (kind == TABLE_WIDE && i + TABLE_BODY_AHEAD < count) {
-            uint32_t j = i + TABLE_BODY_AHEAD;
-            const char *block = homes[j % TABLE_AHEAD];
-            uint32_t hits = eng_segment_match(block, eng_segment_wide_word(batch->hashes[j]));
-            uint32_t index = hits == 0 ? 0 : (uint32_t)__builtin_ctz(hits) / 2;
-            __builtin_prefetch(block + ENG_SEGMENT_WORDS_BYTES + index * view.body_bytes, 1);
-        }
-        void *value = table_probe(table, &view, kind, batch, i, home);
-        if (__builtin_expect(value != NULL, 1)) {
+        if (i + TABLE_AHEAD < count) table_start(&view, kind, table, batch, i + TABLE_AHEAD);
+        uint64_t word = table_word(table, kind, batch->hashes[i], batch->keys[i]);
+        void *value = table_probe(table, kind, view.body_bytes, batch, i, word, batch->values[i]);
+        if (__builtin_expect(value != NULL && (kind == TABLE_WIDE || word != 0), 1)) {
             batch->values[i] = value;
             continue;
         }
-        if (!table_upsert_slow(table, batch, i)) return false;
-        if (table->moves == 0) continue;
+        if (!table_missed(table, kind, batch, i)) return false;
+        if (__builtin_expect(table->moves == 0, 1)) continue;
         table_find_moved(table, batch, i);
-        view = table_look(table);
+        view = table_look(table, kind);
         for (uint32_t j = i + 1; j < count && j <= i + TABLE_AHEAD; j++)
-            homes[j % TABLE_AHEAD] = table_home(&view, table, batch->hashes[j]);
+            batch->values[j] = table_home(&view, table, batch->hashes[j]);
     }
     return true;
 }
@@ -359,32 +457,39 @@ bool eng_table_upsert(struct eng_table *table, uint32_t count, const uint64_t *h
     CHECK(table->layout.key_bytes != 0 || key_sizes != NULL || count == 0);
     struct table_batch batch = {count, hashes, keys, key_sizes, values, {0}};
     table->moves = 0;
-    bool done;
-    if (!table->layout.narrow) done = table_upsert_run(table, TABLE_WIDE, &batch);
-    else if (table->layout.key_bytes == 8) done = table_upsert_run(table, TABLE_NARROW_8, &batch);
-    else done = table_upsert_run(table, TABLE_NARROW, &batch);
+    bool done = false;
+    switch (table_kind_of(table)) {
+    case TABLE_LINE: done = table_upsert_run(table, TABLE_LINE, &batch); break;
+    case TABLE_NARROW_8: done = table_upsert_run(table, TABLE_NARROW_8, &batch); break;
+    case TABLE_NARROW: done = table_upsert_run(table, TABLE_NARROW, &batch); break;
+    case TABLE_WIDE: done = table_upsert_run(table, TABLE_WIDE, &batch); break;
+    }
     if (!done) table_undo(table, &batch);
     return done;
+}
+
+/* For key i, whose home block does not have it. */
+static __attribute__((noinline)) void *table_find_missed(const struct eng_table *table,
+                                                         const struct table_batch *batch, uint32_t i)
+{
+    struct eng_segment_key key = table_batch_key(table, batch, i);
+    return table_find_one(table, &key);
 }
 
 static inline __attribute__((always_inline)) void
 table_find_run(const struct eng_table *table, enum table_kind kind, const struct table_batch *batch)
 {
-    const char *homes[TABLE_AHEAD];
-    struct table_view view = table_look(table);
+    struct table_view view = table_look(table, kind);
     uint32_t count = batch->count, started = count < TABLE_AHEAD ? count : TABLE_AHEAD;
     for (uint32_t i = 0; i < started; i++)
-        homes[i] = table_home(&view, NULL, batch->hashes[i]);
+        table_start(&view, kind, NULL, batch, i);
 
     for (uint32_t i = 0; i < count; i++) {
-        const char *home = homes[i % TABLE_AHEAD];
-        if (i + TABLE_AHEAD < count)
-            homes[i % TABLE_AHEAD] = table_home(&view, NULL, batch->hashes[i + TABLE_AHEAD]);
-        void *value = table_probe(table, &view, kind, batch, i, home);
-        if (__builtin_expect(value == NULL, 0)) {
-            struct eng_segment_key key = table_batch_key(table, batch, i);
-            value = table_find_one(table, &key);
-        }
+        if (i + TABLE_AHEAD < count) table_start(&view, kind, NULL, batch, i + TABLE_AHEAD);
+        uint64_t word = table_word(table, kind, batch->hashes[i], batch->keys[i]);
+        void *value = table_probe(table, kind, view.body_bytes, batch, i, word, batch->values[i]);
+        if (__builtin_expect(value == NULL || (kind != TABLE_WIDE && word == 0), 0))
+            value = table_find_missed(table, batch, i);
         batch->values[i] = value;
     }
 }
@@ -394,10 +499,14 @@ void eng_table_find(const struct eng_table *table, uint32_t count, const uint64_
 {
     CHECK(count <= ENG_TABLE_BATCH_MAX);
     CHECK(table->layout.key_bytes != 0 || key_sizes != NULL || count == 0);
-    const struct table_batch batch = {count, hashes, keys, key_sizes, values, {0}};
-    if (!table->layout.narrow) table_find_run(table, TABLE_WIDE, &batch);
-    else if (table->layout.key_bytes == 8) table_find_run(table, TABLE_NARROW_8, &batch);
-    else table_find_run(table, TABLE_NARROW, &batch);
+    const struct table_batch batch = {
+        .count = count, .hashes = hashes, .keys = keys, .key_sizes = key_sizes, .values = values};
+    switch (table_kind_of(table)) {
+    case TABLE_LINE: table_find_run(table, TABLE_LINE, &batch); break;
+    case TABLE_NARROW_8: table_find_run(table, TABLE_NARROW_8, &batch); break;
+    case TABLE_NARROW: table_find_run(table, TABLE_NARROW, &batch); break;
+    case TABLE_WIDE: table_find_run(table, TABLE_WIDE, &batch); break;
+    }
 }
 
 void eng_table_find_writable(struct eng_table *table, uint32_t count, const uint64_t *hashes,

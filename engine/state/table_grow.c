@@ -251,10 +251,13 @@ static uint32_t grow_depth_needed(const struct eng_table *table, const struct en
     const struct eng_segment_layout *layout = &table->layout;
     uint64_t differ = 0;
     for (;; segment = eng_table_segment(table, segment->next)) {
-        for (uint32_t slot = 0; slot < eng_segment_slots(layout); slot++)
-            if (eng_segment_occupied(layout, segment, slot))
-                differ |= eng_segment_hash(layout, segment, slot) ^ hash;
-        if (differ >> (64 - segment->depth - 1) != 0) break; /* the next bit is enough */
+        for (uint32_t slot = 0; slot < eng_segment_slots(layout); slot++) {
+            if (!eng_segment_occupied(layout, segment, slot)) continue;
+            differ |= eng_segment_hash(layout, segment, slot) ^ hash;
+            /* The next bit is enough, and mostly one of the first few entries differs in it. */
+            if (differ >> (64 - segment->depth - 1) != 0)
+                return (uint32_t)__builtin_clzll(differ) + 1;
+        }
         if (segment->next == 0) break;
     }
     return differ == 0 ? 65 : (uint32_t)__builtin_clzll(differ) + 1;
