@@ -158,12 +158,12 @@ static void *assemble_ring_memory(struct assembler *a, const struct eng_plan_rin
 
 /* The lane to one consuming subtask. */
 static int assemble_lane(struct assembler *a, const struct eng_plan_exchange *planned,
-                         struct eng_lane *lane, uint32_t to_worker)
+                         struct eng_exchange *exchange, struct eng_lane *lane, uint32_t to_worker)
 {
     uint32_t from_worker = a->worker->number, number;
 
     if (to_worker == from_worker) {
-        eng_lane_open_local(lane);
+        eng_lane_open_local(lane, exchange);
         return 0;
     }
     const struct eng_plan_ring *ring =
@@ -172,7 +172,7 @@ static int assemble_lane(struct assembler *a, const struct eng_plan_exchange *pl
     void *memory = assemble_ring_memory(a, ring);
     if (!memory) return -ENOMEM;
     struct eng_board *board = a->assembly->board;
-    eng_lane_open_ring(lane, &eng_board_ring(board, number)->ring, memory, board,
+    eng_lane_open_ring(lane, exchange, &eng_board_ring(board, number)->ring, memory, board,
                        eng_board_worker(board, to_worker), ring->ready_bit);
     return 0;
 }
@@ -203,7 +203,7 @@ static int assemble_exchange(struct assembler *a, const struct eng_plan_exchange
     }
     for (uint32_t i = 0; i < exchange->lane_count; i++) {
         uint32_t to_worker = consumers->workers[one_to_one ? subtask : i];
-        int result = assemble_lane(a, planned, &exchange->lanes[i], to_worker);
+        int result = assemble_lane(a, planned, exchange, &exchange->lanes[i], to_worker);
         if (result < 0) return result;
     }
     a->exchange_of[planned->number] = exchange;

@@ -77,12 +77,14 @@ void eng_board_open(struct eng_board *board, const struct eng_board_counts *coun
     board->rings = at.rings;
     board->subtasks = at.subtasks;
     board->claims = at.claims;
+    board->bell.fd = -1; /* zeroed memory would name somebody's standard input */
 
     uint64_t ready = at.ready;
     for (uint32_t i = 0; i < counts->workers; i++) {
         struct eng_board_worker *worker = eng_board_worker(board, i);
         worker->number = i;
         worker->core = -1;
+        worker->doorbell.fd = -1;
         worker->ready = ready;
         worker->ready_words = (inbound[i] + 63) / 64;
         ready += board_round_up(worker->ready_words * sizeof(uint64_t));

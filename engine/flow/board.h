@@ -7,11 +7,13 @@
  *
  *     who              writes
  *     supervisor       everything before the workers start; then `command`
- *     worker w         its eng_board_worker, the eng_board_subtask of its subtasks, the producer's
- * or consumer's side of its rings any worker       claim words (fetch-and-add), the ready bits of
- * the worker it has sent to tools            nothing
+ *     worker w         its eng_board_worker, the eng_board_subtask of its subtasks, its side of its
+ *                      rings
+ *     any worker       claim words (fetch-and-add), the ready bits of whom it has sent to
+ *     tools            nothing
  *
- * Life of a worker, in its `state`: the arrows are made by eng_worker functions but for the last.
+ * Life of a worker, in its `state`. Whoever changes it rings the supervisor's bell
+ * (eng_board_set_state), so the supervisor sleeps until something has happened.
  *
  *     STARTING ---> RUNNING ---> ENDED ---> (exits when `command` is EXIT)
  *         |            |
@@ -29,7 +31,7 @@
 #include "shm/slot.h"
 
 enum {
-    ENG_BOARD_VERSION = 1,
+    ENG_BOARD_VERSION = 2,
     ENG_BOARD_NAME_BYTES = 64,
     ENG_BOARD_FAILURE_BYTES = 1024,
 };
@@ -116,13 +118,14 @@ struct eng_board {
     int64_t started_us;   /* wall clock */
     uint64_t input_bytes; /* of all sources that know, for progress; 0: unknown */
     _Alignas(SHM_CACHELINE) _Atomic uint64_t command; /* enum eng_command */
+    struct shm_doorbell bell; /* the supervisor's; never rung where nobody sleeps on it */
 };
 
 /* Bytes that a board of these counts takes. ready_words: of all workers together. */
 uint64_t eng_board_bytes(const struct eng_board_counts *counts, uint32_t ready_words);
 
-/* Lays a board out in zeroed memory of that size; arrays are filled in by the caller.
- * inbound[w]: how many inbound rings worker w has. */
+/* Lays a board out in zeroed memory of that size; arrays are filled in by the caller, and bells
+ * made. inbound[w]: how many inbound rings worker w has. */
 void eng_board_open(struct eng_board *board, const struct eng_board_counts *counts,
                     const uint32_t *inbound);
 
@@ -138,6 +141,15 @@ static inline struct eng_board_worker *eng_board_worker(const struct eng_board *
 {
     CHECK(i < board->counts.workers);
     return (struct eng_board_worker *)eng_board_at(board, board->workers) + i;
+}
+
+/* For worker i. Who sees the state with acquire sees what the worker did before. */
+static inline void eng_board_set_state(struct eng_board *board, uint32_t i,
+                                       enum eng_worker_state state)
+{
+    shm_store_release(&eng_board_worker(board, i)->state, state); /* [worker.state] */
+    shm_fence();
+    shm_ring_bell(&board->bell);
 }
 
 static inline struct eng_board_node *eng_board_node(const struct eng_board *board, uint32_t i)

@@ -186,6 +186,18 @@ uint32_t eng_context_call(pen_context *ctx, const struct pen_function *function,
 
 /* ---- Records out ----------------------------------------------------------------------------- */
 
+/* A call that emits and emits cannot be stopped from outside: it never comes back. */
+static void context_send(pen_context *ctx, struct eng_exchange *exchange,
+                         const struct eng_batch *batch)
+{
+    eng_exchange_send(exchange, batch);
+    if (__builtin_expect(exchange->memory_bytes > ENG_EXCHANGE_BYTES_MAX, 0))
+        eng_context_die(ctx,
+                        "one call has emitted more than %llu MiB that nobody could take meanwhile; "
+                        "does it emit without end?",
+                        (unsigned long long)(ENG_EXCHANGE_BYTES_MAX >> 20));
+}
+
 void eng_context_pass(pen_context *ctx, uint32_t output, const struct eng_batch *batch)
 {
     struct eng_output *out = &ctx->outputs[output];
@@ -195,7 +207,7 @@ void eng_context_pass(pen_context *ctx, uint32_t output, const struct eng_batch 
         if (out->targets[i].context)
             eng_context_take(out->targets[i].context, batch);
         else if (!ctx->worker->failed)
-            eng_exchange_send(out->targets[i].exchange, batch);
+            context_send(ctx, out->targets[i].exchange, batch);
     }
 }
 

@@ -11,17 +11,26 @@ static const uint8_t exchange_no_rows[ENG_BATCH_RECORDS_MAX];
 
 /* ---- Lanes ----------------------------------------------------------------------------------- */
 
-void eng_lane_open_local(struct eng_lane *lane)
+/* Keeps the exchange's sum true after the queue has grown or shrunk. */
+static inline void lane_tell_memory(struct eng_lane *lane)
 {
-    *lane = (struct eng_lane){0};
+    if (lane->queue.memory_bytes == lane->memory_told_bytes) return;
+    *lane->memory_bytes += lane->queue.memory_bytes - lane->memory_told_bytes;
+    lane->memory_told_bytes = lane->queue.memory_bytes;
+}
+
+void eng_lane_open_local(struct eng_lane *lane, struct eng_exchange *exchange)
+{
+    *lane = (struct eng_lane){.memory_bytes = &exchange->memory_bytes};
     eng_queue_open(&lane->queue);
+    lane_tell_memory(lane);
     lane->at = lane->queue.at;
     lane->limit = lane->queue.limit;
 }
 
-void eng_lane_open_ring(struct eng_lane *lane, struct shm_ring *ring, void *memory,
-                        const struct eng_board *board, struct eng_board_worker *consumer,
-                        uint32_t ready_bit)
+void eng_lane_open_ring(struct eng_lane *lane, struct eng_exchange *exchange, struct shm_ring *ring,
+                        void *memory, const struct eng_board *board,
+                        struct eng_board_worker *consumer, uint32_t ready_bit)
 {
     CHECK(ready_bit / 64 < consumer->ready_words);
     *lane = (struct eng_lane){
@@ -30,8 +39,10 @@ void eng_lane_open_ring(struct eng_lane *lane, struct shm_ring *ring, void *memo
         .consumer = consumer,
         .ready_word = (_Atomic uint64_t *)eng_board_at(board, consumer->ready) + ready_bit / 64,
         .ready_bit = ready_bit,
+        .memory_bytes = &exchange->memory_bytes,
     };
     eng_queue_open(&lane->queue);
+    lane_tell_memory(lane);
     shm_ring_writer_open(&lane->writer, ring, memory);
     lane->at = lane->writer.at;
     lane->limit = lane->writer.limit;
@@ -80,6 +91,7 @@ void *eng_lane_make_room(struct eng_lane *lane, uint64_t size_bytes)
     void *frame = eng_queue_claim(&lane->queue, size_bytes);
     lane->at = lane->queue.at;
     lane->limit = lane->queue.limit;
+    lane_tell_memory(lane);
     return frame;
 }
 
@@ -95,6 +107,7 @@ void eng_lane_queue_read(struct eng_lane *lane, uint64_t size_bytes)
     eng_queue_advance(&lane->queue, size_bytes);
     lane->at = lane->queue.at;
     lane->limit = lane->queue.limit;
+    lane_tell_memory(lane);
 }
 
 /* Moves a frame that is larger than the ring takes in one piece, as far as there is room. `done` is
@@ -141,6 +154,7 @@ static bool lane_move_overflow(struct eng_lane *lane)
     }
     lane->at = lane->queue.at;
     lane->limit = lane->queue.limit;
+    lane_tell_memory(lane);
     if (bytes > 0) return false;
     lane_write_to_ring(lane);
     return true;
@@ -400,12 +414,4 @@ void eng_exchange_ring_bells(struct eng_exchange *exchange)
         if (!(shm_load_acquire(word) & bit)) shm_or(word, bit); /* [worker.ready] */
         shm_ring_bell(&consumer->doorbell);
     }
-}
-
-uint64_t eng_exchange_queue_bytes(const struct eng_exchange *exchange)
-{
-    uint64_t bytes = 0;
-    for (uint32_t lane = 0; lane < exchange->lane_count; lane++)
-        bytes += exchange->lanes[lane].queue.memory_bytes;
-    return bytes;
 }

@@ -39,12 +39,17 @@ enum eng_frame_kind {
 
 enum { ENG_TAG_KEY = 1 };
 
+/* What one batch of input may emit into one exchange before it counts as never ending. */
+#define ENG_EXCHANGE_BYTES_MAX ((uint64_t)1 << 30)
+
 struct eng_lane {
     char *at, *limit; /* room for the next frames: in the ring or in the queue */
     bool has_ring, in_ring;
     bool published; /* in this flush: ring the bell */
     struct shm_ring_writer writer;
     struct eng_queue queue; /* own records, or the overflow */
+    uint64_t *memory_bytes; /* of the exchange: what all its queues hold */
+    uint64_t memory_told_bytes;
     struct eng_board_worker *consumer;
     _Atomic uint64_t *ready_word; /* the consumer's, with our ring's bit */
     uint32_t ready_bit;
@@ -85,6 +90,8 @@ struct eng_exchange {
     bool dirty;       /* something was claimed since the last flush */
     bool overflowing; /* a lane has overflow */
     bool ended;
+    uint64_t
+        memory_bytes; /* of all queues; above ENG_EXCHANGE_BYTES_MAX somebody emits without end */
     int64_t watermark_us; /* the newest; sent not more often than each millisecond */
     int64_t watermark_sent_us;
     uint64_t watermark_sent_ns;
@@ -122,12 +129,12 @@ static inline bool eng_exchange_is_blocked(const struct eng_exchange *exchange)
 {
     return exchange->overflowing;
 }
-uint64_t eng_exchange_queue_bytes(const struct eng_exchange *exchange);
 
-void eng_lane_open_local(struct eng_lane *lane);
-void eng_lane_open_ring(struct eng_lane *lane, struct shm_ring *ring, void *memory,
-                        const struct eng_board *board, struct eng_board_worker *consumer,
-                        uint32_t ready_bit);
+/* `exchange` is the one that the lane belongs to. */
+void eng_lane_open_local(struct eng_lane *lane, struct eng_exchange *exchange);
+void eng_lane_open_ring(struct eng_lane *lane, struct eng_exchange *exchange, struct shm_ring *ring,
+                        void *memory, const struct eng_board *board,
+                        struct eng_board_worker *consumer, uint32_t ready_bit);
 void eng_lane_close(struct eng_lane *lane);
 
 #endif

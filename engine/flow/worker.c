@@ -13,7 +13,7 @@ enum {
 void eng_worker_set_state(struct eng_worker *worker, enum eng_worker_state state)
 {
     shm_store_own(&worker->slot->state, state);
-    shm_store_release(&worker->place->state, state); /* [worker.state] */
+    eng_board_set_state(worker->board, worker->number, state);
 }
 
 int64_t eng_worker_wall_us(struct eng_worker *worker)
@@ -108,7 +108,7 @@ static uint64_t worker_memory_bytes(const struct eng_worker *worker)
     uint64_t bytes = eng_arena_bytes(worker->arena);
     for (uint32_t i = 0; i < worker->chain_count; i++)
         for (uint32_t e = 0; e < worker->chains[i]->exchange_count; e++)
-            bytes += eng_exchange_queue_bytes(worker->chains[i]->exchanges[e]);
+            bytes += worker->chains[i]->exchanges[e]->memory_bytes;
     return bytes;
 }
 
