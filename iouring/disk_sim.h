@@ -4,12 +4,16 @@
  * tell. For each file there are two images: what readers see, and what the platter has. For each
  * directory there are its names and the changes that are not durable yet.
  *
- *     write          readers see it at once; each 512-byte sector it touched is pending
- *     sync           pending sectors and the size are on the platter; or it fails, pending sectors
- * are lost and the next sync succeeds, as on Linux crash          any subset of the pending
- * sectors, in any of their versions, is on the platter; of the writes under way any part; the size
- * is the old, the new or between names          any subset of changes since the last sync of the
- * directory happened, in order, each whole or not at all (a rename is one change)
+ *     write    readers see it at once; each 512-byte sector it touched is pending
+ *
+ *     sync     pending sectors and the size are on the platter; or it fails, pending sectors are
+ *              lost and the next sync succeeds, as on Linux
+ *
+ *     crash    any subset of the pending sectors, in any of their versions, is on the platter; of
+ *              the writes under way any part; the size is the old, the new or between
+ *
+ *     names    at a crash, any subset of the changes since the last sync of the directory has
+ *              happened, in order, each whole or not at all (a rename is one change)
  *
  * Faults are drawn from the seed, at the rates asked for. Descriptors are numbers from
  * IOU_SIM_FD_MIN, so that a mix-up with a real one is a CHECK. There is one disk, as there is one

@@ -30,7 +30,7 @@ _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "a lock inside libatomic is not shar
 #ifdef SHM_SIM
 void shm_sim_yield(void);
 void shm_sim_flush(void);
-bool shm_sim_store(void *word, uint64_t value, uint32_t size_bytes);     /* true: buffered */
+bool shm_sim_store(void *word, uint64_t value, uint32_t size_bytes);       /* true: buffered */
 bool shm_sim_load(const void *word, uint64_t *value, uint32_t size_bytes); /* true: from there */
 #else
 static inline void shm_sim_yield(void)

@@ -11,8 +11,7 @@ _Noreturn void shm_check_failed(const char *file, int line, const char *expressi
 
 #define CHECK(condition)                                                                           \
     do {                                                                                           \
-        if (__builtin_expect(!(condition), 0))                                                     \
-            shm_check_failed(__FILE__, __LINE__, #condition);                                      \
+        if (__builtin_expect(!(condition), 0)) shm_check_failed(__FILE__, __LINE__, #condition);   \
     } while (0)
 
 #endif

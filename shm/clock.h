@@ -12,9 +12,9 @@
 
 #define SHM_CLOCK_NEVER UINT64_MAX /* a deadline that does not come */
 
-uint64_t shm_clock_ns(void);      /* monotonic, the same in all processes of the machine */
-int64_t shm_clock_wall_us(void);  /* since the epoch; may be set back by whoever sets clocks */
-uint64_t shm_clock_cpu_ns(void);  /* what this thread has used of a core */
+uint64_t shm_clock_ns(void);     /* monotonic, the same in all processes of the machine */
+int64_t shm_clock_wall_us(void); /* since the epoch; may be set back by whoever sets clocks */
+uint64_t shm_clock_cpu_ns(void); /* what this thread has used of a core */
 void shm_clock_sleep_until(uint64_t ns); /* a deadline by shm_clock_ns(); signals do not end it */
 
 #endif

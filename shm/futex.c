@@ -18,9 +18,9 @@ int shm_futex_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_
 {
     /* The BITSET kind takes an absolute time. Not PRIVATE: the word is shared by processes. */
     struct timespec until = futex_timespec(deadline_ns);
-    long result = syscall(SYS_futex, word, FUTEX_WAIT_BITSET, expected,
-                          deadline_ns == SHM_CLOCK_NEVER ? NULL : &until, NULL,
-                          FUTEX_BITSET_MATCH_ANY);
+    long result =
+        syscall(SYS_futex, word, FUTEX_WAIT_BITSET, expected,
+                deadline_ns == SHM_CLOCK_NEVER ? NULL : &until, NULL, FUTEX_BITSET_MATCH_ANY);
     if (result == 0 || errno == EAGAIN) return 0;
     CHECK(errno == ETIMEDOUT || errno == EINTR); /* all else is a bad word */
     return -errno;

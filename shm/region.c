@@ -21,7 +21,7 @@
 #include "shm/slot.h"
 #include "shm/spawn.h"
 
-#define REGION_MAGIC 0x6b636f74736e6570u /* "penstock" */
+#define REGION_MAGIC          0x6b636f74736e6570u /* "penstock" */
 #define REGION_LAYOUT_VERSION 1u
 
 uint64_t shm_region_layout(void)

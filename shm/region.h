@@ -60,7 +60,7 @@ struct shm_region_header {
     uint64_t owner_start_ticks;
     int64_t created_us;
     char job[SHM_REGION_JOB_BYTES];
-    shm_offset root; /* where the owner's own structure begins */
+    shm_offset root;                                /* where the owner's own structure begins */
     _Alignas(SHM_CACHELINE) _Atomic uint64_t ready; /* stored last: [region.ready] */
 };
 _Static_assert(sizeof(struct shm_region_header) == SHM_REGION_HEADER_BYTES,
@@ -86,7 +86,7 @@ int shm_region_create(struct shm_region *region, const char *job, uint64_t size_
 void shm_region_dry(struct shm_region *region);
 
 /* Space for the owner, zeroed. align_bytes is a power of two up to a page. The region must have it.
-   */
+ */
 shm_offset shm_region_carve(struct shm_region *region, uint64_t size_bytes, uint64_t align_bytes);
 
 /* Everything is in place: others may attach. root: found again by shm_region_root(). */

@@ -162,7 +162,7 @@ bool shm_slot_alive(const struct shm_slot *slot)
 
 static void slot_report_frames(const struct shm_slot *slot, FILE *out)
 {
-    uint64_t count = shm_load_acquire(&slot->frame_count); /* pairs with [slot.frames] */
+    uint64_t count = shm_load_acquire(&slot->frame_count);        /* pairs with [slot.frames] */
     if (count > SHM_SLOT_FRAMES_MAX) count = SHM_SLOT_FRAMES_MAX; /* a stranger's number */
     for (uint64_t i = 0; i < count; i++) {
         uint64_t address = slot->frames[i];

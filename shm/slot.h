@@ -50,8 +50,8 @@ struct shm_slot {
     _Alignas(SHM_CACHELINE) _Atomic uint64_t signal; /* 0: none was caught */
     uint64_t signal_code;                            /* si_code: why */
     uint64_t fault_address;
-    uint64_t instruction;          /* where the program stood */
-    _Atomic uint64_t frame_count;  /* of the backtrace; stored after the frames */
+    uint64_t instruction;         /* where the program stood */
+    _Atomic uint64_t frame_count; /* of the backtrace; stored after the frames */
     uint64_t frames[SHM_SLOT_FRAMES_MAX];
     _Atomic uint64_t words_size; /* stored after the words */
     char words[SHM_SLOT_WORDS_BYTES];

@@ -71,8 +71,8 @@ static void what_does_not_hold_aborts_and_says_where(void)
 
 static void it_becomes_the_last_words_of_the_slot(void)
 {
-    struct shm_slot *slot = mmap(NULL, sizeof *slot, PROT_READ | PROT_WRITE,
-                                 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct shm_slot *slot =
+        mmap(NULL, sizeof *slot, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     CU_ASSERT_NOT_EQUAL_FATAL((void *)slot, MAP_FAILED);
     run(check_what_does_not, slot);
     CU_ASSERT_PTR_NOT_NULL(strstr(slot->words, ": CHECK failed: 1 + 1 == 3"));

@@ -20,8 +20,8 @@ struct shared {
 
 static struct shared *shared_new(bool with_fd)
 {
-    struct shared *shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE,
-                                 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct shared *shared =
+        mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     CU_ASSERT_NOT_EQUAL_FATAL((void *)shared, MAP_FAILED);
     CU_ASSERT_EQUAL(shm_doorbell_init(&shared->bells[0], with_fd), 0);
     CU_ASSERT_EQUAL(shm_doorbell_init(&shared->bells[1], with_fd), 0);
@@ -179,8 +179,7 @@ static void a_killed_ringer_does_not_silence_the_bell(void)
         pid_t sleeper = fork();
         if (sleeper == 0) {
             for (;;) {
-                shm_store_release(&shared->about_to_park,
-                                  shm_load_own(&shared->about_to_park) + 1);
+                shm_store_release(&shared->about_to_park, shm_load_own(&shared->about_to_park) + 1);
                 shm_park(&shared->bells[0], SHM_CLOCK_NEVER, NULL, NULL);
             }
         }

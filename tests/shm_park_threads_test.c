@@ -15,8 +15,8 @@
 enum { PRODUCERS = 3, CAPACITY_BYTES = 4096 };
 
 struct mill {
-    struct shm_doorbell bell;                 /* the consumer's */
-    struct shm_doorbell rooms[PRODUCERS];     /* the producers', who park when their ring is full */
+    struct shm_doorbell bell;             /* the consumer's */
+    struct shm_doorbell rooms[PRODUCERS]; /* the producers', who park when their ring is full */
     _Alignas(SHM_CACHELINE) _Atomic uint64_t ready;
     struct shm_ring rings[PRODUCERS];
     char data[PRODUCERS][CAPACITY_BYTES];
@@ -34,8 +34,7 @@ static bool producer_has_room(void *arg)
 {
     struct producer *producer = arg;
     struct shm_ring *ring = &producer->mill->rings[producer->number];
-    return shm_ring_claimed(&producer->writer) - shm_load_acquire(&ring->head) <
-           CAPACITY_BYTES / 2;
+    return shm_ring_claimed(&producer->writer) - shm_load_acquire(&ring->head) < CAPACITY_BYTES / 2;
 }
 
 static void producer_show(struct producer *producer)

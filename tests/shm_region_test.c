@@ -124,8 +124,10 @@ static void offsets_are_checked(void)
 
 static void names_of_jobs_are_checked(void)
 {
-    const char *bad[] = {"", ".", "..", ".hidden", "a/b", "a b", "a\n", "\xc3\xa4",
-                         "a234567890123456789012345678901234567890123456789012345678901234"};
+    const char *bad[] = {
+        "",        ".",        "..",
+        ".hidden", "a/b",      "a b",
+        "a\n",     "\xc3\xa4", "a234567890123456789012345678901234567890123456789012345678901234"};
     struct shm_region region;
     for (unsigned i = 0; i < sizeof bad / sizeof *bad; i++) {
         CU_ASSERT_EQUAL(create(&region, bad[i], 4096), -EINVAL);
@@ -400,7 +402,7 @@ static void a_region_that_never_became_ready_is_swept_too(void)
 
 static void only_regions_are_listed_and_swept(void)
 {
-    static const char *names[] = {"notes.txt",  ".region",      "a.region", "a..region",
+    static const char *names[] = {"notes.txt",   ".region",      "a.region", "a..region",
                                   "a.1b.region", ".a.12.region", "12.region"};
     char path[256];
     for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
@@ -502,8 +504,8 @@ int main(void)
         {"too small a tmpfs is told", too_small_a_tmpfs_is_told},
         CU_TEST_INFO_NULL,
     };
-    CU_SuiteInfo suites[] = {
-        {"shm/region", directory_make, directory_remove, NULL, NULL, tests}, CU_SUITE_INFO_NULL};
+    CU_SuiteInfo suites[] = {{"shm/region", directory_make, directory_remove, NULL, NULL, tests},
+                             CU_SUITE_INFO_NULL};
     if (CU_initialize_registry() != CUE_SUCCESS || CU_register_suites(suites) != CUE_SUCCESS)
         return 1;
     CU_basic_set_mode(CU_BRM_VERBOSE);

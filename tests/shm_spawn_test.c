@@ -106,8 +106,8 @@ static void child_with_a_child(void *arg)
 
 static void children_die_with_their_parent(void)
 {
-    struct family *family = mmap(NULL, sizeof *family, PROT_READ | PROT_WRITE,
-                                 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct family *family =
+        mmap(NULL, sizeof *family, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     CU_ASSERT_NOT_EQUAL_FATAL((void *)family, MAP_FAILED);
     CU_ASSERT_EQUAL(prctl(PR_SET_CHILD_SUBREAPER, 1), 0); /* so that we see it end */
     for (unsigned i = 0; i < 20; i++) {

@@ -16,11 +16,11 @@
 enum { RINGERS = 2, ITEMS = 4 };
 
 enum step { /* of the protocol in shm/park.h, by its letters there */
-    STEP_NONE,
-    STEP_2, /* the sleeper's fence */
-    STEP_3, /* its second look */
-    STEP_B, /* the ringer's fence */
-    STEP_C, /* waking as one action: here it is killed in between */
+            STEP_NONE,
+            STEP_2, /* the sleeper's fence */
+            STEP_3, /* its second look */
+            STEP_B, /* the ringer's fence */
+            STEP_C, /* waking as one action: here it is killed in between */
 };
 
 struct scene {
