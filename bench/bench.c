@@ -152,7 +152,8 @@ double bench_median(const struct bench_samples *samples)
 {
     struct bench_samples sorted = bench_sorted(samples);
     uint32_t half = sorted.count / 2;
-    return sorted.count % 2 ? sorted.values[half] : (sorted.values[half - 1] + sorted.values[half]) / 2;
+    return sorted.count % 2 ? sorted.values[half]
+                            : (sorted.values[half - 1] + sorted.values[half]) / 2;
 }
 
 double bench_min(const struct bench_samples *samples)

@@ -8,12 +8,12 @@
  *      |                                         |
  *     sum of all updated counts                 sum
  *
- * Both make uniform keys below K: the i-th is the high half of SplitMix64(i) * K. (A remainder would
- * spend more on the division than on all the rest; the engine's job makes the same keys.) A worker
- * owns half of the hashes. A record {key, 1} of its own goes straight to its table, others go into a
- * block of 8 KiB in shared memory, which is published when it is nearly full. Every updated count
- * goes to the sink, which adds it up. No state is saved, nothing can be recovered, rescaled, looked
- * at, or used for anything but this: the engine is measured against it.
+ * Both make uniform keys below K: the i-th is the high half of SplitMix64(i) * K. (A remainder
+ * would spend more on the division than on all the rest; the engine's job makes the same keys.) A
+ * worker owns half of the hashes. A record {key, 1} of its own goes straight to its table, others
+ * go into a block of 8 KiB in shared memory, which is published when it is nearly full. Every
+ * updated count goes to the sink, which adds it up. No state is saved, nothing can be recovered,
+ * rescaled, looked at, or used for anything but this: the engine is measured against it.
  *
  * What makes it fast. Sorting records into mine and theirs has no branch: both places are written
  * and one of the two indices moves. A table is one flat array of 16-byte slots, allocated whole
@@ -172,7 +172,8 @@ static void out_publish(struct worker *worker)
 /* True if there was a block. */
 static bool in_take(struct worker *worker)
 {
-    if (shm_load_acquire(&worker->in->tail) == worker->in_head) return false; /* pairs with [hand.filled] */
+    if (shm_load_acquire(&worker->in->tail) == worker->in_head)
+        return false; /* pairs with [hand.filled] */
     const struct block *block = &worker->in_blocks[worker->in_head % BLOCKS];
     CHECK(block->count <= BLOCK_RECORDS);
     count_records(worker, block->records, block->count);
@@ -188,7 +189,8 @@ static void generate(struct worker *worker)
 {
     struct record *theirs = worker->out_blocks[worker->out_tail % BLOCKS].records + worker->fill;
     struct record *mine = worker->mine;
-    uint64_t until = worker->next + BATCH < worker->records ? worker->next + BATCH : worker->records;
+    uint64_t until =
+        worker->next + BATCH < worker->records ? worker->next + BATCH : worker->records;
     uint64_t mine_count = 0, theirs_count = 0, keys = worker->keys, number = worker->number;
 
     for (uint64_t i = worker->next; i < until; i++) {
@@ -207,7 +209,8 @@ static void generate(struct worker *worker)
 
 static void generate_alone(struct worker *worker)
 {
-    uint64_t until = worker->next + BATCH < worker->records ? worker->next + BATCH : worker->records;
+    uint64_t until =
+        worker->next + BATCH < worker->records ? worker->next + BATCH : worker->records;
     uint64_t count = 0;
     for (uint64_t i = worker->next; i < until; i++)
         worker->mine[count++] = (struct record){.key = key_of(i, worker->keys), .value = 1};

@@ -1,13 +1,14 @@
-/* bench/state_table: what one core makes of a table of keyed state, beside a flat hash table made for
- * nothing else.
+/* bench/state_table: what one core makes of a table of keyed state, beside a flat hash table made
+ * for nothing else.
  *
- *     state_table [--keys 10000000] [--batches 4000] [--rounds 9] [--records 256] [--key 8] [--value 8]
+ *     state_table [--keys 10000000] [--batches 4000] [--rounds 9] [--records 256] [--key 8]
+ * [--value 8]
  *
- * `update` finds --records random keys that are all there and adds one to each value; `flat` does the
- * same in one array of 16-byte slots with the same prefetch distance; `insert` fills a new table. The
- * variants are measured in turn, round by round. `frozen` is an update in which an image lives: each
- * segment is copied at its first touch. Making keys and hashes is not in the time. Nanoseconds for
- * each key, the best round and the median one, in one JSON object.
+ * `update` finds --records random keys that are all there and adds one to each value; `flat` does
+ * the same in one array of 16-byte slots with the same prefetch distance; `insert` fills a new
+ * table. The variants are measured in turn, round by round. `frozen` is an update in which an image
+ * lives: each segment is copied at its first touch. Making keys and hashes is not in the time.
+ * Nanoseconds for each key, the best round and the median one, in one JSON object.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -97,7 +98,8 @@ static __attribute__((noinline)) void state_flat_find(struct state_bench *bench)
             __builtin_prefetch(flat[bench->hashes[i + STATE_AHEAD] & mask], 1);
         uint64_t key, slot = bench->hashes[i] & mask;
         memcpy(&key, bench->pointers[i], 8);
-        while (flat[slot][0] != key) slot = (slot + 1) & mask;
+        while (flat[slot][0] != key)
+            slot = (slot + 1) & mask;
         bench->values[i] = &flat[slot][1];
     }
 }
@@ -118,17 +120,20 @@ static double state_flat_update(struct state_bench *bench)
 static void state_flat_fill(struct state_bench *bench)
 {
     uint64_t slots = 2;
-    while (slots < bench->keys + bench->keys / 2) slots *= 2;
+    while (slots < bench->keys + bench->keys / 2)
+        slots *= 2;
     bench->flat = bench_map_private(slots * 16, true);
     bench->flat_mask = slots - 1;
     for (uint64_t key = 1; key <= bench->keys; key++) {
         uint64_t slot = shm_hash(&key, 8) & bench->flat_mask;
-        while (bench->flat[slot][0] != 0) slot = (slot + 1) & bench->flat_mask;
+        while (bench->flat[slot][0] != 0)
+            slot = (slot + 1) & bench->flat_mask;
         bench->flat[slot][0] = key;
     }
 }
 
-static double state_fill(struct state_bench *bench, struct eng_arena *arena, struct eng_table **table)
+static double state_fill(struct state_bench *bench, struct eng_arena *arena,
+                         struct eng_table **table)
 {
     struct eng_table_spec spec = {.name = "bench",
                                   .key_bytes = (uint32_t)bench->key_bytes,
@@ -138,9 +143,11 @@ static double state_fill(struct state_bench *bench, struct eng_arena *arena, str
     CHECK(eng_table_open(table, arena, &spec) == 0);
     for (uint64_t key = 1; key <= bench->keys;) {
         uint32_t count = 0;
-        while (count < bench->records && key <= bench->keys) state_make_key(bench, count++, key++);
+        while (count < bench->records && key <= bench->keys)
+            state_make_key(bench, count++, key++);
         uint64_t start_ns = shm_clock_ns();
-        CHECK(eng_table_upsert(*table, count, bench->hashes, bench->pointers, sizes, bench->values));
+        CHECK(
+            eng_table_upsert(*table, count, bench->hashes, bench->pointers, sizes, bench->values));
         spent_ns += shm_clock_ns() - start_ns;
     }
     CHECK(eng_table_count(*table) == bench->keys);
@@ -171,7 +178,8 @@ static void state_print(const char *name, const struct bench_samples *samples, c
 int main(int argc, char **argv)
 {
     static struct state_bench bench;
-    static const char *const names[] = {"keys", "batches", "rounds", "records", "key", "value", NULL};
+    static const char *const names[] = {"keys", "batches", "rounds", "records",
+                                        "key",  "value",   NULL};
     bench_arguments(argc, argv, names);
     bench.keys = bench_number(argc, argv, "keys", 10000000);
     bench.batches = bench_number(argc, argv, "batches", 4000);
@@ -202,9 +210,10 @@ int main(int argc, char **argv)
     struct eng_table_statistics statistics;
     eng_table_statistics(bench.table, &statistics);
     CHECK(state_sum(bench.table) == rounds * 2 * bench.batches * bench.records);
-    printf("{\"bench\": \"state_table\", \"keys\": %llu, \"key_bytes\": %llu, \"value_bytes\": %llu, ",
-           (unsigned long long)bench.keys, (unsigned long long)bench.key_bytes,
-           (unsigned long long)bench.value_bytes);
+    printf(
+        "{\"bench\": \"state_table\", \"keys\": %llu, \"key_bytes\": %llu, \"value_bytes\": %llu, ",
+        (unsigned long long)bench.keys, (unsigned long long)bench.key_bytes,
+        (unsigned long long)bench.value_bytes);
     state_print("update_ns", &update, ", ");
     state_print("flat_ns", &flat, ", ");
     state_print("frozen_ns", &frozen, ", ");
