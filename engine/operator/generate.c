@@ -7,16 +7,20 @@
 #include "engine/flow/worker.h"
 #include "engine/operator/operators.h"
 
-enum { GENERATE_BLOCK = 512, GENERATE_STEP = 1024 };
+enum { GENERATE_BLOCK = 512, GENERATE_BLOCK_RATED = 8, GENERATE_STEP = 1024 };
 
 struct generate {
     uint64_t next; /* the next index of this subtask; always inside one of its blocks */
+    uint64_t block;
 };
 
 static void generate_open(pen_context *ctx)
 {
+    const struct pen_generate *options = ctx->node->options;
     struct generate *self = ctx->self;
-    self->next = (uint64_t)ctx->subtask * GENERATE_BLOCK;
+
+    self->block = options->rate > 0 ? GENERATE_BLOCK_RATED : GENERATE_BLOCK;
+    self->next = ctx->subtask * self->block;
 }
 
 /* The first index that is not due yet. */
@@ -46,13 +50,13 @@ static unsigned generate_step(pen_context *ctx)
     uint64_t due_end = options->rate > 0 ? generate_due_end(ctx, options->rate) : UINT64_MAX;
     if (due_end > end) due_end = end;
     while (made < GENERATE_STEP && self->next < due_end) {
-        uint64_t block_end = self->next - self->next % GENERATE_BLOCK + GENERATE_BLOCK;
+        uint64_t block_end = self->next - self->next % self->block + self->block;
         uint64_t to = block_end < due_end ? block_end : due_end;
         ctx->function->generate(ctx, self->next, to);
         if (eng_context_has_failed(ctx)) return made;
         made += (unsigned)(to - self->next);
         self->next = to;
-        if (to == block_end) self->next += (uint64_t)(ctx->parallelism - 1) * GENERATE_BLOCK;
+        if (to == block_end) self->next += (ctx->parallelism - 1) * self->block;
     }
     eng_context_deliver(ctx);
     if (self->next >= end) {
