@@ -32,11 +32,22 @@ in_err() { grep -qF -e "$1" err || fail "standard error lacks '$1'"; }
 not_in_err() { ! grep -qF -e "$1" err || fail "standard error has '$1'"; }
 one_message() { [ "$(wc -l <err)" -eq 1 ] || fail "not one message but $(wc -l <err) lines"; }
 
+# The workers of a job that use this test's run directory: other tests may run jobs of the same name.
+workers_of() { # job
+    for pid in $(pgrep "^pen:$(echo "$1" | cut -c1-8)"); do
+        ! grep -qaF "PENSTOCK_RUN_DIR=$work/run" "/proc/$pid/environ" 2>/dev/null || echo "$pid"
+    done
+}
+no_workers_of() { [ -z "$(workers_of "$1")" ]; }
+
 # After a run: no region, and no process of the job with this name.
 nothing_left() { # job
     [ -z "$(ls run)" ] || fail "left in the run directory: $(ls run)"
-    ! pgrep "^pen:$(echo "$1" | cut -c1-8)" >/dev/null || fail "a worker is left: $(pgrep -l '^pen:')"
+    no_workers_of "$1" || fail "workers are left: $(workers_of "$1")"
 }
+
+# A command in the background ignores SIGINT when a script starts it, and so would what it executes.
+hearing() { exec env --default-signal=INT "$@"; }
 
 # Until a command succeeds; gives up after a minute.
 wait_until() {

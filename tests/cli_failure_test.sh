@@ -3,7 +3,7 @@
 . "$(dirname "$0")/cli.sh"
 
 job() { # arguments of the job; runs without end, in the background, as process $supervisor
-    "$penstock" run job.so --quiet -- --count 0 --rate 20000 "$@" >background.out 2>background.err &
+    hearing "$penstock" run job.so --quiet -- --count 0 --rate 20000 "$@" >background.out 2>background.err &
     supervisor=$!
     wait_until running
 }
@@ -47,7 +47,7 @@ ended 1 && in_err " died of SIGKILL" && one_message
 job
 kill -9 "$supervisor"
 wait "$supervisor"
-! wait_until sh -c '! pgrep "^pen:job:"' || true
+wait_until no_workers_of job
 [ "$(ls run | wc -l)" -eq 1 ] || fail "a killed supervisor leaves one region: $(ls run)"
 expect 0 "$penstock" top job --once && in_out "dead, begun"
 expect 0 "$penstock" run job.so -- --count 10 # sweeps

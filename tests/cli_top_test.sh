@@ -8,7 +8,7 @@ expect 2 "$penstock" top --onec && in_err "Did you mean --once?" && one_message
 expect 2 "$penstock" top a b && in_err "one word too many" && one_message
 expect 0 "$penstock" top --help && in_out "usage: penstock top"
 
-"$penstock" run job.so --quiet --parallelism 2 -- --count 0 --rate 20000 >/dev/null 2>background.err &
+hearing "$penstock" run job.so --quiet --parallelism 2 -- --count 0 --rate 20000 >/dev/null 2>background.err &
 supervisor=$!
 running() { "$penstock" top job --once --json | grep -q '"command":"running".*"records":[1-9]'; }
 wait_until running
@@ -63,7 +63,7 @@ cp "$region" kept
 truncate -s 1000 "$region"
 expect 1 "$penstock" top job --once && one_message
 cp kept "$region"
-dd if=/dev/zero of="$region" bs=1 seek=600 count=64 conv=notrunc 2>/dev/null
+dd if=/dev/zero of="$region" bs=1 seek=256 count=64 conv=notrunc 2>/dev/null # where the board begins
 expect 1 "$penstock" top job --once && in_err "damaged"
 rm -f "$region"
 finish

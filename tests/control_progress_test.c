@@ -52,6 +52,7 @@ static void a_pipe_gets_no_line_at_all(void)
 
     CU_ASSERT_PTR_NOT_NULL_FATAL(out);
     eng_progress_open(&progress, out, false);
+    CU_ASSERT_EQUAL(eng_progress_due_ns(&progress), UINT64_MAX); /* nobody is woken for it */
     for (uint64_t s = 1; s < 5; s++)
         eng_progress_step(&progress, board, s * SECOND);
     eng_progress_clear(&progress);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "engine/control/figure.h"
+#include "shm/clock.h"
 
 enum { PROGRESS_NS = 250 * 1000 * 1000 };
 
@@ -13,6 +14,11 @@ void eng_progress_open(struct eng_progress *progress, FILE *out, bool quiet)
 {
     *progress = (struct eng_progress){0};
     if (!quiet && isatty(fileno(out))) progress->out = out;
+}
+
+uint64_t eng_progress_due_ns(const struct eng_progress *progress)
+{
+    return progress->out ? progress->shown_ns + PROGRESS_NS : SHM_CLOCK_NEVER;
 }
 
 void eng_progress_print(FILE *out, const struct eng_board *board,

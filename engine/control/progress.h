@@ -27,6 +27,9 @@ void eng_progress_open(struct eng_progress *progress, FILE *out, bool quiet);
 void eng_progress_step(struct eng_progress *progress, const struct eng_board *board,
                        uint64_t now_ns);
 
+/* When eng_progress_step would write the next one; SHM_CLOCK_NEVER: there is no line. */
+uint64_t eng_progress_due_ns(const struct eng_progress *progress);
+
 /* Takes the line away, so that something else may be written. */
 void eng_progress_clear(struct eng_progress *progress);
 

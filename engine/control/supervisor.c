@@ -3,23 +3,16 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "engine/control/autopsy.h"
-#include "engine/control/figure.h"
 #include "engine/control/supervisor_inside.h"
 #include "shm/clock.h"
-#include "shm/futex.h"
 
-/* How often the workers' states are looked at. Deaths and signals are seen at once; these looks
- * cost some 5 us each, on a core that a worker would use. */
-enum {
-    SUPERVISOR_LOOK_SOON_NS = 1000 * 1000, /* while something is about to happen */
-    SUPERVISOR_LOOK_NS = 10 * 1000 * 1000,
-    SUPERVISOR_SOON_FOR_NS = 500 * 1000 * 1000, /* a run that has just begun may be a short one */
-};
+enum { SUPERVISOR_DEATHS = 16 }; /* that are told at once */
 
 /* ---- Times and memory ------------------------------------------------------------------------ */
 
@@ -101,17 +94,22 @@ static void supervisor_on_death(struct supervisor *s, uint32_t number,
 {
     CHECK(s->alive > 0);
     s->alive--;
-    s->fds[1 + number].fd = -1; /* poll passes over it */
     if (s->phase == SUPERVISOR_CLOSING && ending->status == 0) return;
     supervisor_fail(s, number, ending);
 }
 
 static void supervisor_on_deaths(struct supervisor *s)
 {
-    for (uint32_t w = 0; w < s->draft.plan.worker_count; w++) {
+    struct epoll_event events[SUPERVISOR_DEATHS];
+    int count = epoll_wait(s->deaths_fd, events, SUPERVISOR_DEATHS, 0);
+
+    CHECK(count >= 0 || errno == EINTR); /* what is left is ready at the next look, too */
+    for (int i = 0; i < count; i++) {
         struct shm_ending ending;
-        if (s->workers[w].pid == 0 || s->fds[1 + w].revents == 0) continue;
-        if (shm_process_reap(&s->workers[w], &ending)) supervisor_on_death(s, w, &ending);
+        /* Its pidfd says so, and says it once. Who traces it may have to let go of it first. */
+        bool ended = shm_process_wait(&s->workers[events[i].data.u32], &ending, SHM_CLOCK_NEVER);
+        CHECK(ended);
+        supervisor_on_death(s, events[i].data.u32, &ending);
     }
 }
 
@@ -156,22 +154,39 @@ static void supervisor_on_signals(struct supervisor *s)
     }
 }
 
+struct supervisor_look {
+    uint32_t opened, ended, failed; /* opened: or further */
+    uint32_t first_failed;
+};
+
+static struct supervisor_look supervisor_look_at_states(const struct supervisor *s)
+{
+    struct supervisor_look look = {0};
+
+    for (uint32_t w = 0; w < s->draft.plan.worker_count; w++) {
+        /* pairs with [worker.state] */
+        uint64_t state = shm_load_acquire(&eng_board_worker(s->board, w)->state);
+        if (state == ENG_WORKER_FAILED && look.failed++ == 0) look.first_failed = w;
+        look.opened += state >= ENG_WORKER_OPENED;
+        look.ended += state == ENG_WORKER_ENDED;
+    }
+    return look;
+}
+
 static void supervisor_on_states(struct supervisor *s)
 {
-    uint32_t opened = 0, ended = 0, count = s->draft.plan.worker_count;
+    uint32_t count = s->draft.plan.worker_count;
 
-    if (s->phase == SUPERVISOR_KILLING) return;
-    for (uint32_t w = 0; w < count; w++) {
-        uint64_t state = shm_load_acquire(&eng_board_worker(s->board, w)->state);
-        if (state == ENG_WORKER_FAILED) { /* pairs with [worker.state] */
-            supervisor_fail(s, w, NULL);
-            return;
-        }
-        opened += state >= ENG_WORKER_OPENED;
-        ended += state == ENG_WORKER_ENDED;
+    if (s->phase >= SUPERVISOR_CLOSING) return;
+    struct supervisor_look look = supervisor_look_at_states(s);
+    s->seen_opened = look.opened;
+    s->seen_ended = look.ended;
+    if (look.failed > 0) {
+        supervisor_fail(s, look.first_failed, NULL);
+        return;
     }
-    if (s->phase == SUPERVISOR_OPENING && opened == count) supervisor_run(s, ENG_COMMAND_RUN);
-    if (s->phase == SUPERVISOR_RUNNING && ended == count) {
+    if (s->phase == SUPERVISOR_OPENING && look.opened == count) supervisor_run(s, ENG_COMMAND_RUN);
+    if (s->phase == SUPERVISOR_RUNNING && look.ended == count) {
         s->ended_ns = shm_clock_ns();
         supervisor_look_at_memory(s);
         s->phase = SUPERVISOR_CLOSING;
@@ -179,29 +194,28 @@ static void supervisor_on_states(struct supervisor *s)
     }
 }
 
-static uint64_t supervisor_next_look_ns(const struct supervisor *s, uint64_t now_ns)
+/* What a worker's ring of the bell may be about. States only rise, so the sums tell. */
+static bool supervisor_has_news(void *arg)
 {
-    bool soon = s->phase == SUPERVISOR_OPENING || s->signals > 0 ||
-                now_ns - s->running_ns < SUPERVISOR_SOON_FOR_NS;
+    const struct supervisor *s = arg;
 
-    for (uint32_t w = 0; w < s->board->counts.workers && !soon; w++)
-        soon = shm_load_own(&eng_board_worker(s->board, w)->state) == ENG_WORKER_ENDED;
-    return now_ns + (soon ? SUPERVISOR_LOOK_SOON_NS : SUPERVISOR_LOOK_NS);
+    if (s->phase >= SUPERVISOR_CLOSING) return false;
+    struct supervisor_look look = supervisor_look_at_states(s);
+    return look.failed > 0 || look.opened != s->seen_opened || look.ended != s->seen_ended;
 }
 
 static void supervisor_loop(struct supervisor *s)
 {
-    uint32_t count = s->draft.plan.worker_count;
-
     while (s->alive > 0) {
-        uint64_t now_ns = shm_clock_ns();
-        uint64_t deadline_ns = supervisor_next_look_ns(s, now_ns);
-        if (s->phase >= SUPERVISOR_CLOSING) deadline_ns = SHM_CLOCK_NEVER;
-        int ready = shm_futex_poll(s->fds, 1 + count, deadline_ns);
-        if (ready > 0 && s->fds[0].revents) supervisor_on_signals(s);
+        struct pollfd fds[] = {{.fd = s->signal_fd, .events = POLLIN},
+                               {.fd = s->deaths_fd, .events = POLLIN}};
+        uint64_t deadline_ns =
+            s->phase == SUPERVISOR_RUNNING ? eng_progress_due_ns(&s->progress) : SHM_CLOCK_NEVER;
+        shm_park_poll(&s->board->bell, deadline_ns, supervisor_has_news, s, fds, 2);
+        if (fds[0].revents) supervisor_on_signals(s);
         /* Before the deaths: who says why it failed and then ends is not to be called a runaway. */
         supervisor_on_states(s);
-        if (ready > 0) supervisor_on_deaths(s);
+        if (fds[1].revents) supervisor_on_deaths(s);
         if (s->phase == SUPERVISOR_RUNNING)
             eng_progress_step(&s->progress, s->board, shm_clock_ns());
     }
@@ -214,7 +228,7 @@ static void supervisor_loop(struct supervisor *s)
 static void supervisor_take_signals(struct supervisor *s)
 {
     static const int taken[] = {SIGINT, SIGTERM, SIGHUP};
-    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    struct sigaction ignore = {.sa_handler = SIG_IGN}, common = {.sa_handler = SIG_DFL};
     sigset_t set;
 
     sigemptyset(&set);
@@ -229,6 +243,8 @@ static void supervisor_take_signals(struct supervisor *s)
     s->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
     CHECK(s->signal_fd >= 0);
     CHECK(sigaction(SIGPIPE, &ignore, &s->pipe_before) == 0);
+    /* Who was started with this ignored would never learn how a child ended. */
+    CHECK(sigaction(SIGCHLD, &common, &s->child_before) == 0);
 }
 
 static void supervisor_give_signals_back(struct supervisor *s)
@@ -238,6 +254,7 @@ static void supervisor_give_signals_back(struct supervisor *s)
     close(s->signal_fd);
     s->signal_fd = -1;
     CHECK(sigaction(SIGPIPE, &s->pipe_before, NULL) == 0);
+    CHECK(sigaction(SIGCHLD, &s->child_before, NULL) == 0);
     CHECK(sigprocmask(SIG_SETMASK, &s->mask_before, NULL) == 0);
 }
 
@@ -245,9 +262,8 @@ static bool supervisor_start_workers(struct supervisor *s)
 {
     uint32_t count = s->draft.plan.worker_count;
 
-    s->fds[0] = (struct pollfd){.fd = s->signal_fd, .events = POLLIN};
-    for (uint32_t w = 0; w < count; w++)
-        s->fds[1 + w].fd = -1;
+    s->deaths_fd = epoll_create1(EPOLL_CLOEXEC);
+    CHECK(s->deaths_fd >= 0);
     for (uint32_t w = 0; w < count; w++) {
         int result = eng_supervisor_spawn(s, w);
         if (result < 0) {
@@ -260,7 +276,9 @@ static bool supervisor_start_workers(struct supervisor *s)
             return false;
         }
         s->alive++;
-        s->fds[1 + w] = (struct pollfd){.fd = s->workers[w].pidfd, .events = POLLIN};
+        /* Once: later workers inherit this descriptor, so it stays ready when it is closed here. */
+        struct epoll_event event = {.events = EPOLLIN | EPOLLONESHOT, .data.u32 = w};
+        CHECK(epoll_ctl(s->deaths_fd, EPOLL_CTL_ADD, s->workers[w].pidfd, &event) == 0);
     }
     return true;
 }
@@ -322,10 +340,8 @@ static enum eng_exit supervisor_execute(struct supervisor *s)
     }
     if (!eng_supervisor_share(s)) return ENG_EXIT_FAILED;
     s->workers = calloc(count, sizeof *s->workers);
-    s->fds = calloc(1 + (size_t)count, sizeof *s->fds);
     s->worker_peak_bytes = calloc(count, sizeof *s->worker_peak_bytes);
     CHECK(s->workers != NULL);
-    CHECK(s->fds != NULL);
     CHECK(s->worker_peak_bytes != NULL);
     eng_progress_open(&s->progress, s->err, s->options->quiet);
     supervisor_start_workers(s);
@@ -343,6 +359,7 @@ enum eng_exit eng_run(const struct eng_run_options *options, FILE *out, FILE *er
         .err = err,
         .ring_memory_fd = -1,
         .signal_fd = -1,
+        .deaths_fd = -1,
         .begun_ns = shm_clock_ns(),
         .cpu_before_ns = supervisor_cpu_ns(),
     };
@@ -354,12 +371,12 @@ enum eng_exit eng_run(const struct eng_run_options *options, FILE *out, FILE *er
         status = supervisor_execute(&s);
         eng_summary_file_drop(&s.summary_file);
         eng_supervisor_unshare(&s);
+        if (s.deaths_fd >= 0) close(s.deaths_fd);
         s.phase = SUPERVISOR_KILLING; /* nothing is left that a late signal could stop */
         supervisor_give_signals_back(&s);
     }
     eng_draft_close(&s.draft);
     free(s.workers);
-    free(s.fds);
     free(s.worker_peak_bytes);
     free(s.failure);
     return status;

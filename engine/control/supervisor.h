@@ -1,8 +1,9 @@
 /* engine/control/supervisor.h: one run of a job, from its command line to its exit status.
  *
  * The supervisor is the parent of a job's workers. It drafts the job (draft.h), shares its memory,
- * forks the workers, gives commands through one word of the board, and waits: for its children to
- * end, for signals, and, looking every few milliseconds, for what the workers say about themselves.
+ * forks the workers, gives commands through one word of the board, and sleeps until something
+ * happens: a worker rings its bell because it changed its state, a child ends, a signal comes. Only
+ * the line of progress on a terminal wakes it by the clock.
  *
  *              all have opened           all have ended            all are reaped
  *     OPENING -----------------> RUNNING ---------------> CLOSING ---------------> (over)

@@ -32,18 +32,19 @@ struct supervisor {
     int ring_memory_fd; /* -1: there are no rings */
 
     struct shm_process *workers; /* by number */
-    struct pollfd *fds;          /* the signals, then the workers */
+    int deaths_fd;               /* an epoll of their pidfds, each told once */
     uint64_t *worker_peak_bytes;
     uint32_t alive;
 
     enum supervisor_phase phase;
+    uint32_t seen_opened, seen_ended; /* workers in these states, when last looked */
     enum eng_outcome outcome;
     char *failure; /* NULL: none */
     uint64_t begun_ns, running_ns, ended_ns, cpu_before_ns;
     uint32_t signals; /* that have come */
     int signal_fd;
     sigset_t mask_before;
-    struct sigaction pipe_before;
+    struct sigaction pipe_before, child_before;
     struct eng_progress progress;
 };
 

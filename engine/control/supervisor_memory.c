@@ -63,7 +63,8 @@ static bool memory_name_is_free(struct supervisor *s, const char *directory)
     return false;
 }
 
-/* Two descriptors for each worker: its bell and its pidfd. */
+/* Two descriptors for each worker: its bell and its pidfd. The spare ones are for what the job
+ * opens. */
 static void memory_raise_fds(uint32_t workers)
 {
     struct rlimit limit;
@@ -94,6 +95,7 @@ static bool memory_make_region(struct supervisor *s)
     CHECK(s->board != NULL);
     memory_raise_fds(plan->worker_count);
     result = eng_assemble_board(s->board, plan, s->draft.name);
+    if (result == 0) result = shm_doorbell_init(&s->board->bell, true);
     if (result < 0) {
         fprintf(s->err,
                 "%s: cannot make the bells of %u workers: %s. Raise the limit of open files "
@@ -139,9 +141,11 @@ bool eng_supervisor_share(struct supervisor *s)
 
 void eng_supervisor_unshare(struct supervisor *s)
 {
-    if (s->board)
+    if (s->board) {
         for (uint32_t w = 0; w < s->board->counts.workers; w++)
             shm_doorbell_close(&eng_board_worker(s->board, w)->doorbell);
+        shm_doorbell_close(&s->board->bell);
+    }
     s->board = NULL;
     if (s->region.base) shm_region_remove(&s->region);
     if (s->ring_memory_fd >= 0) close(s->ring_memory_fd);

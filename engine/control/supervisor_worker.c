@@ -113,7 +113,7 @@ static void worker_main(void *arg)
     };
     if (eng_assemble(&worker, &assembly, birth->number, place->failure, sizeof place->failure) <
         0) {
-        shm_store_release(&place->state, ENG_WORKER_FAILED); /* [worker.state] */
+        eng_board_set_state(s->board, birth->number, ENG_WORKER_FAILED);
         shm_process_exit(1);
     }
     if (worker->failed)
