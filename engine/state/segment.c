@@ -27,7 +27,7 @@ void eng_segment_layout_resize(struct eng_segment_layout *layout, uint32_t size_
     CHECK(size_bytes <= layout->full_bytes);
     layout->size_bytes = size_bytes;
     layout->blocks = segment_blocks_in(layout, size_bytes);
-    layout->limit = layout->blocks * ENG_SEGMENT_SLOTS * 7 / 8;
+    layout->limit = layout->blocks * ENG_SEGMENT_SLOTS * 13 / 16;
     CHECK(layout->blocks <= ENG_SEGMENT_BLOCKS_MAX);
     CHECK(layout->limit > 0);
     CHECK(layout->limit < layout->blocks * ENG_SEGMENT_SLOTS);

@@ -19,7 +19,7 @@
  * comparison. An entry belongs into its home block, chosen by the low half of the hash, or into the
  * first block after it that had room: whoever looks for it goes on from block to block until one
  * has an empty slot. [S1] Between an entry's home and its place every block is full. Removal moves
- * entries back to keep that; there are no tombstones. A segment is never filled beyond 7/8, so every
+ * entries back to keep that; there are no tombstones. A segment is never filled beyond 13/16, so every
  * search ends.
  *
  * Directory and home use different bits of the hash: when a segment splits, an entry keeps its home.

@@ -7,8 +7,11 @@
 _Static_assert((int)ENG_TABLE_ENTRY_BYTES_MAX == (int)ENG_SEGMENT_BODY_BYTES_MAX, "one limit");
 
 enum {
-    TABLE_AHEAD = 32, /* keys between the prefetch of a block and the look into it */
-    TABLE_BODY_AHEAD = 16, /* wide tables: between the prefetch of a body and the look into it */
+    TABLE_AHEAD = 32, /* keys between the prefetch of a home block and the look into it */
+    TABLE_SECOND_AHEAD = 12, /* between the prefetch of what comes after it and the look */
+    TABLE_STEPS_AHEAD = 3, /* blocks: in a segment that is nearly full a search takes some steps */
+    TABLE_MISSED_PART = 24, /* one key in so many not in its home block: worth the second prefetch */
+    TABLE_COLD_BYTES = 256 << 10, /* of tables that are worth the second prefetch */
 };
 
 /* How a key becomes a word and where its body lies; a constant in each copy of the loops below. */
@@ -204,6 +207,7 @@ struct table_batch {
     const void *const *keys;
     const uint32_t *key_sizes;
     void **values; /* of a key that is still ahead: its home block */
+    uint32_t missed; /* keys that were not in their home block */
     uint64_t inserted[ENG_TABLE_BATCH_MAX / 64]; /* a bit for each key that was new */
 };
 
@@ -227,7 +231,8 @@ struct table_view {
     const struct eng_table_entry *directory;
     uint64_t directory_count, directory_first;
     char *blocks_base; /* of a segment at the arena's base */
-    uint32_t shift, epoch, blocks, block_bytes, body_bytes;
+    uint32_t shift, epoch, blocks, block_bytes, body_bytes, size_bytes;
+    bool second; /* looks twice at what comes */
 };
 
 static inline __attribute__((always_inline)) struct table_view
@@ -244,6 +249,8 @@ table_look(const struct eng_table *table, enum table_kind kind)
         .blocks = table->layout.blocks,
         .block_bytes = kind == TABLE_LINE ? line_bytes : table->layout.block_bytes,
         .body_bytes = kind == TABLE_LINE ? 8 : table->layout.body_bytes,
+        .size_bytes = table->layout.size_bytes,
+        .second = (kind == TABLE_WIDE || table->misses) && table->bytes > TABLE_COLD_BYTES,
     };
 }
 
@@ -289,16 +296,33 @@ table_probe(const struct eng_table *table, enum table_kind kind, uint32_t body_b
 
 /* Begins the look-up of key i: its home block goes to values[i]. */
 static inline __attribute__((always_inline)) void
-table_start(const struct table_view *view, enum table_kind kind, struct eng_table *writes,
+table_start(const struct table_view *view, struct eng_table *writes,
             const struct table_batch *batch, uint32_t i)
 {
     batch->values[i] = table_home(view, writes, batch->hashes[i]);
-    uint32_t before = TABLE_AHEAD - TABLE_BODY_AHEAD;
-    if (kind != TABLE_WIDE || i < before) return;
-    const char *block = batch->values[i - before];
-    uint32_t hits = eng_segment_match(block, eng_segment_wide_word(batch->hashes[i - before]));
-    uint32_t index = hits == 0 ? 0 : eng_segment_first(hits);
-    __builtin_prefetch(block + ENG_SEGMENT_WORDS_BYTES + index * view->body_bytes, 1);
+}
+
+/* The home block of key i has come: fetches what its look-up reads next. That is a body in a wide
+ * table; the next block where this one is full and has not got it; and if it is not there, the
+ * segment's header, for all headers fall into the same few sets of the caches. In a narrow table it
+ * costs more than it gains, unless many keys are new or displaced. */
+static inline __attribute__((always_inline)) void
+table_second(const struct eng_table *table, const struct table_view *view, enum table_kind kind,
+             const struct table_batch *batch, uint32_t i)
+{
+    char *block = batch->values[i];
+    uint64_t word = table_word(table, kind, batch->hashes[i], batch->keys[i]);
+    uint32_t hits = eng_segment_match(block, word);
+    if (kind == TABLE_WIDE || (kind != TABLE_LINE && view->block_bytes > 64)) {
+        uint32_t index = hits == 0 ? 0 : eng_segment_first(hits);
+        __builtin_prefetch(block + ENG_SEGMENT_WORDS_BYTES + index * view->body_bytes, 1);
+    }
+    uint32_t stays = hits | eng_segment_match(block, 0);
+    if (stays == 0)
+        for (uint32_t step = 1; step <= TABLE_STEPS_AHEAD; step++)
+            __builtin_prefetch(block + step * view->block_bytes, 1);
+    uint64_t offset = (uint64_t)(block - view->blocks_base) & (view->size_bytes - 1);
+    __builtin_prefetch(block - (hits == 0 ? offset + ENG_SEGMENT_HEADER_BYTES : 0), 1);
 }
 
 /* Goes on where the home block of key i did not have it: the value, or NULL with the block in
@@ -319,6 +343,7 @@ table_displaced(const struct eng_table *table, enum table_kind kind, const struc
     char *segment = block - offset, *end = eng_segment_block(
                                         layout, (struct eng_segment *)(void *)segment, layout->blocks);
     while (eng_segment_match(block, 0) == 0) {
+        __builtin_prefetch(block + TABLE_STEPS_AHEAD * block_bytes, 1);
         block += block_bytes;
         if (block == end) block = segment + ENG_SEGMENT_HEADER_BYTES;
         void *value = table_probe(table, kind, body_bytes, batch, i, word, block);
@@ -419,16 +444,19 @@ table_upsert_run(struct eng_table *table, enum table_kind kind, struct table_bat
     struct table_view view = table_look(table, kind);
     uint32_t count = batch->count, started = count < TABLE_AHEAD ? count : TABLE_AHEAD;
     for (uint32_t i = 0; i < started; i++)
-        table_start(&view, kind, table, batch, i);
+        table_start(&view, table, batch, i);
 
     for (uint32_t i = 0; i < count; i++) {
-        if (i + TABLE_AHEAD < count) table_start(&view, kind, table, batch, i + TABLE_AHEAD);
+        if (i + TABLE_AHEAD < count) table_start(&view, table, batch, i + TABLE_AHEAD);
+        if (view.second && i + TABLE_SECOND_AHEAD < count)
+            table_second(table, &view, kind, batch, i + TABLE_SECOND_AHEAD);
         uint64_t word = table_word(table, kind, batch->hashes[i], batch->keys[i]);
         void *value = table_probe(table, kind, view.body_bytes, batch, i, word, batch->values[i]);
         if (__builtin_expect(value != NULL && (kind == TABLE_WIDE || word != 0), 1)) {
             batch->values[i] = value;
             continue;
         }
+        batch->missed++;
         if (!table_missed(table, kind, batch, i)) return false;
         if (__builtin_expect(table->moves == 0, 1)) continue;
         table_find_moved(table, batch, i);
@@ -455,7 +483,8 @@ bool eng_table_upsert(struct eng_table *table, uint32_t count, const uint64_t *h
 {
     CHECK(count <= ENG_TABLE_BATCH_MAX);
     CHECK(table->layout.key_bytes != 0 || key_sizes != NULL || count == 0);
-    struct table_batch batch = {count, hashes, keys, key_sizes, values, {0}};
+    struct table_batch batch = {
+        .count = count, .hashes = hashes, .keys = keys, .key_sizes = key_sizes, .values = values};
     table->moves = 0;
     bool done = false;
     switch (table_kind_of(table)) {
@@ -464,6 +493,7 @@ bool eng_table_upsert(struct eng_table *table, uint32_t count, const uint64_t *h
     case TABLE_NARROW: done = table_upsert_run(table, TABLE_NARROW, &batch); break;
     case TABLE_WIDE: done = table_upsert_run(table, TABLE_WIDE, &batch); break;
     }
+    table->misses = batch.missed * TABLE_MISSED_PART > count; /* a guess at the next batch */
     if (!done) table_undo(table, &batch);
     return done;
 }
@@ -482,10 +512,12 @@ table_find_run(const struct eng_table *table, enum table_kind kind, const struct
     struct table_view view = table_look(table, kind);
     uint32_t count = batch->count, started = count < TABLE_AHEAD ? count : TABLE_AHEAD;
     for (uint32_t i = 0; i < started; i++)
-        table_start(&view, kind, NULL, batch, i);
+        table_start(&view, NULL, batch, i);
 
     for (uint32_t i = 0; i < count; i++) {
-        if (i + TABLE_AHEAD < count) table_start(&view, kind, NULL, batch, i + TABLE_AHEAD);
+        if (i + TABLE_AHEAD < count) table_start(&view, NULL, batch, i + TABLE_AHEAD);
+        if (view.second && i + TABLE_SECOND_AHEAD < count)
+            table_second(table, &view, kind, batch, i + TABLE_SECOND_AHEAD);
         uint64_t word = table_word(table, kind, batch->hashes[i], batch->keys[i]);
         void *value = table_probe(table, kind, view.body_bytes, batch, i, word, batch->values[i]);
         if (__builtin_expect(value == NULL || (kind != TABLE_WIDE && word == 0), 0))

@@ -34,6 +34,7 @@ struct eng_table {
     uint64_t directory_count;
     uint64_t directory_first; /* the top bits of hash_first: the index that is directory[0] */
     uint32_t depth;           /* bits of the hash that index the directory, at least 1 */
+    bool misses;              /* many keys of the last batch were not in their home block */
     char *base;               /* of the arena */
     struct eng_segment_layout layout;
 
