@@ -34,8 +34,6 @@ static void by_letter(pen_context *ctx, const struct word *word, struct first_le
 }
 PEN_KEY(by_letter, word, first_letter);
 
-static struct pen_state table = PEN_BROADCAST_DICT("table", word);
-
 static struct eng_node *node_at(struct pen_graph *graph, uint32_t number)
 {
     uint32_t count;
@@ -199,9 +197,7 @@ static void broadcasts_are_sequenced(void)
     pen_stream words = pen_generate(graph, number),
                rules = pen_generate(graph, number, .id = "rules");
     pen_stream one = pen_generate(graph, number, .id = "one", .parallelism = 1);
-    pen_sink(pen_process_broadcast(pen_key_by(words, "text"), hear, rules, learn,
-                                   .uses = PEN_USES(&table)),
-             put);
+    pen_sink(pen_process_broadcast(pen_key_by(words, "text"), hear, rules, learn), put);
     pen_sink(pen_map_broadcast(words, split, one, learn), put);
     pen_sink(pen_map_broadcast(words, split, pen_union(one, one), learn), put);
     expect_good(graph);

@@ -460,6 +460,7 @@ static void side_outputs_that_are_not_whole(void)
 
 static struct pen_state table = PEN_BROADCAST_DICT("table", word);
 static struct pen_state recent = PEN_KEYED_LIST("recent", word);
+static struct pen_state known = PEN_BROADCAST_DICT("known", word);
 
 static void states_in_the_wrong_place(void)
 {
@@ -472,11 +473,19 @@ static void states_in_the_wrong_place(void)
     pen_map_broadcast(words, split, rules, learn, .uses = PEN_USES(&table));
 #line 3 "job.c"
     pen_process(pen_key_by(words, "text"), hear_word, .uses = PEN_USES(&recent));
+#line 4 "job.c"
+    pen_process_broadcast(pen_key_by(words, "text"), hear_word, rules, learn,
+                          .uses = PEN_USES(&known));
     EXPECT_MISTAKES(
         graph,
+        "job.c:1: pen_map_broadcast(split): this version of Penstock cannot do states in .uses "
+        "yet\n"
         "job.c:2: pen_map_broadcast(split): .uses table, which pen_map_broadcast(split) uses: "
         "a state belongs to one operator\n"
-        "job.c:3: pen_process(hear_word): this version of Penstock cannot do this state in "
+        "job.c:2: pen_map_broadcast(split): this version of Penstock cannot do states in .uses "
+        "yet\n"
+        "job.c:3: pen_process(hear_word): this version of Penstock cannot do states in .uses yet\n"
+        "job.c:4: pen_process_broadcast(hear_word): this version of Penstock cannot do states in "
         ".uses yet\n");
 }
 

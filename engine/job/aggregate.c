@@ -334,7 +334,7 @@ pen_stream pen_add_aggregate(pen_keyed from, const struct pen_aggregation *given
         eng_call_mistake(&call, "the stream goes without PEN_UPDATE_BEFORE (.no_before), and an "
                                 "aggregate needs it to take rows back");
     aggregate_check_options(&call, options);
-    eng_call_common(&call, &common, 0);
+    eng_call_common(&call, &common);
     if (call.failed) return eng_graph_bad_stream(graph);
 
     struct eng_stream_kind rows = {

@@ -93,8 +93,8 @@ struct eng_common {
             &(options)->group                                                                      \
     }
 
-/* scope: of the states in `.uses` that this operator can have; 0: none yet. */
-void eng_call_common(struct eng_call *call, const struct eng_common *common, enum pen_scope scope);
+/* States in `.uses` are checked and then refused: no operator of this version has any. */
+void eng_call_common(struct eng_call *call, const struct eng_common *common);
 
 /* A bad stream; the side streams of the call are bad as well. */
 pen_stream eng_call_give_up(struct eng_call *call, const struct eng_common *common);

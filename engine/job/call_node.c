@@ -90,7 +90,7 @@ static void call_check_sides(struct eng_call *call, const struct pen_side **side
     }
 }
 
-static void call_check_state(struct eng_call *call, struct pen_state *state, enum pen_scope scope)
+static void call_check_state(struct eng_call *call, struct pen_state *state)
 {
     struct pen_graph *graph = call->graph;
 
@@ -106,16 +106,12 @@ static void call_check_state(struct eng_call *call, struct pen_state *state, enu
         if (graph->used_states[i].state == state)
             eng_call_mistake(call, ".uses %s, which %s uses: a state belongs to one operator", name,
                              graph->used_states[i].call);
-    if (scope == 0 || state->scope != scope || state->ttl != 0)
-        eng_call_not_yet(call, state->ttl != 0 && state->scope == scope ? ".ttl of a state in .uses"
-                                                                        : "this state in .uses");
     graph->used_states = eng_graph_grow(graph->used_states, graph->used_state_count,
                                         &graph->used_state_room, sizeof *graph->used_states);
     graph->used_states[graph->used_state_count++] = (struct graph_used_state){state, call->title};
 }
 
-static void call_check_uses(struct eng_call *call, struct pen_state *const **uses,
-                            enum pen_scope scope)
+static void call_check_uses(struct eng_call *call, struct pen_state *const **uses)
 {
     uint32_t count = 0;
 
@@ -128,7 +124,7 @@ static void call_check_uses(struct eng_call *call, struct pen_state *const **use
     struct pen_state **copy = eng_graph_keep(call->graph, (count + 1) * sizeof(struct pen_state *));
     for (uint32_t i = 0; i < count; i++) {
         copy[i] = (*uses)[i];
-        call_check_state(call, copy[i], scope);
+        call_check_state(call, copy[i]);
         copy[i]->slot = i;
         for (uint32_t j = 0; j < i; j++)
             if (copy[i] != copy[j] && copy[i]->name && copy[j]->name &&
@@ -136,9 +132,10 @@ static void call_check_uses(struct eng_call *call, struct pen_state *const **use
                 eng_call_mistake(call, ".uses two states with the name %s", copy[i]->name);
     }
     *uses = copy;
+    if (count > 0) eng_call_not_yet(call, "states in .uses");
 }
 
-void eng_call_common(struct eng_call *call, const struct eng_common *common, enum pen_scope scope)
+void eng_call_common(struct eng_call *call, const struct eng_common *common)
 {
     if (common->id) call_check_id(call, common->id);
     if (common->parallelism && *common->parallelism > ENG_WORKERS_MAX)
@@ -152,7 +149,7 @@ void eng_call_common(struct eng_call *call, const struct eng_common *common, enu
     }
     if (common->counters) call_check_counters(call, common->counters);
     if (common->side) call_check_sides(call, common->side);
-    if (common->uses) call_check_uses(call, common->uses, scope);
+    if (common->uses) call_check_uses(call, common->uses);
 }
 
 pen_stream eng_call_give_up(struct eng_call *call, const struct eng_common *common)

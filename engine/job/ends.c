@@ -35,7 +35,7 @@ pen_stream eng_graph_add_source(struct pen_graph *graph, const struct pen_source
         eng_call_mistake(&call, ".plan is missing: without splits there is nothing to read");
     if (options->plan_every < 0) eng_call_mistake(&call, ".plan_every is negative");
     if (options->plan_every > 0) eng_call_not_yet(&call, ".plan_every");
-    eng_call_common(&call, &common, 0);
+    eng_call_common(&call, &common);
     if (call.failed) return eng_call_give_up(&call, &common);
 
     struct eng_node *node = eng_call_node(&call, &eng_source_class, options, &common, options->poll,
@@ -66,7 +66,7 @@ pen_stream pen_add_generate(struct pen_graph *graph, const struct pen_generate *
     if (options->make) out = eng_call_layout(&call, options->make->out, "its result");
     if (!(options->rate >= 0) || !isfinite(options->rate))
         eng_call_mistake(&call, ".rate is %g records a second", options->rate);
-    eng_call_common(&call, &common, 0);
+    eng_call_common(&call, &common);
     if (call.failed) return eng_call_give_up(&call, &common);
 
     struct eng_node *node = eng_call_node(&call, &eng_generate_class, options, &common,
@@ -100,7 +100,7 @@ void eng_graph_add_sink(pen_stream from, const struct pen_sink *given, const cha
                                   : NULL);
     if (options->side && options->side->name)
         eng_call_mistake(&call, ".side: a sink has no outputs");
-    eng_call_common(&call, &common, 0);
+    eng_call_common(&call, &common);
     if (call.failed) return;
 
     struct eng_node *node = eng_call_node(&call, &eng_sink_class, options, &common, options->write,

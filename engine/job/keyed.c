@@ -83,7 +83,7 @@ pen_stream pen_add_process(pen_keyed from, const struct pen_process *given)
     keyed_check_left(&keyed, stream);
     if (keyed.options->on_right)
         eng_call_mistake(&keyed.call, ".on_right is for pen_process_two, which has a right stream");
-    eng_call_common(&keyed.call, &keyed.common, 0);
+    eng_call_common(&keyed.call, &keyed.common);
     if (keyed.call.failed) return eng_call_give_up(&keyed.call, &keyed.common);
 
     struct eng_node *node = keyed_node(&keyed, &eng_process_class, stream->rows.timed);
@@ -128,7 +128,7 @@ pen_stream pen_add_process_two(pen_keyed left_from, pen_keyed right_from,
     if (!left || !right) return eng_call_give_up(&keyed.call, &keyed.common);
     keyed_check_left(&keyed, left);
     keyed_check_two(&keyed, left, right);
-    eng_call_common(&keyed.call, &keyed.common, 0);
+    eng_call_common(&keyed.call, &keyed.common);
     if (keyed.call.failed) return eng_call_give_up(&keyed.call, &keyed.common);
 
     /* Records without a time give results without one, so both must have it. */
@@ -156,7 +156,7 @@ pen_stream pen_add_process_broadcast(pen_keyed from, pen_stream rules_from,
     if (options->on_right)
         eng_call_fits(call, "on_rule", options->on_right->in, rules->layout->schema);
     eng_call_inserts_only(call, rules, "on_rule", NULL);
-    eng_call_common(call, &keyed.common, PEN_SCOPE_BROADCAST);
+    eng_call_common(call, &keyed.common);
     if (call->failed) return eng_call_give_up(call, &keyed.common);
 
     rules = eng_stream_sequence(call, rules);

@@ -21,7 +21,7 @@ pen_stream pen_add_async(pen_stream from, const struct pen_async *given)
     if (!stream) return eng_call_give_up(&call, &common);
     const struct pen_function *each = eng_call_function(&call, options->each, PEN_IS_MAP, NULL);
     if (each) eng_call_fits(&call, "it", each->in, stream->layout->schema);
-    eng_call_common(&call, &common, 0);
+    eng_call_common(&call, &common);
     eng_call_not_yet(&call, NULL);
     return eng_call_give_up(&call, &common);
 }
@@ -86,7 +86,7 @@ pen_stream pen_add_process_window(pen_keyed from, const struct pen_process_windo
     const struct pen_function *fire = eng_call_function(&call, options->fire, PEN_IS_WINDOW, NULL);
     if (fire) eng_call_fits(&call, "it", fire->in, stream->layout->schema);
     if (options->window.kind == PEN_WINDOW_NONE) eng_call_mistake(&call, ".window is missing");
-    eng_call_common(&call, &common, 0);
+    eng_call_common(&call, &common);
     eng_call_not_yet(&call, NULL);
     return eng_call_give_up(&call, &common);
 }
@@ -114,7 +114,7 @@ pen_stream pen_add_join(pen_keyed left_from, pen_keyed right_from, const struct 
     }
     if (eng_key_match(left->key, right->key, &reason) < 0)
         eng_call_mistake(&call, "its streams are not keyed alike: %s", reason.text);
-    eng_call_common(&call, &common, 0);
+    eng_call_common(&call, &common);
     eng_call_not_yet(&call, NULL);
     return eng_call_give_up(&call, &common);
 }

@@ -24,7 +24,7 @@ pen_stream pen_add_map(pen_stream from, const struct pen_map *given)
     }
     if (options->on_rule)
         eng_call_mistake(&call, ".on_rule is for pen_map_broadcast, which has a stream of rules");
-    eng_call_common(&call, &common, 0);
+    eng_call_common(&call, &common);
     if (call.failed) return eng_call_give_up(&call, &common);
 
     struct eng_node *node =
@@ -57,7 +57,7 @@ pen_stream pen_add_map_broadcast(pen_stream from, pen_stream rules_from,
     if (options->on_rule)
         eng_call_fits(&call, "on_rule", options->on_rule->in, rules->layout->schema);
     eng_call_inserts_only(&call, rules, "on_rule", NULL);
-    eng_call_common(&call, &common, PEN_SCOPE_BROADCAST);
+    eng_call_common(&call, &common);
     if (call.failed) return eng_call_give_up(&call, &common);
 
     rules = eng_stream_sequence(&call, rules);
@@ -83,7 +83,7 @@ pen_stream pen_add_filter(pen_stream from, const struct pen_filter *given)
 
     options->keep = eng_call_function(&call, options->keep, PEN_IS_FILTER, NULL);
     if (options->keep) eng_call_fits(&call, "it", options->keep->in, stream->layout->schema);
-    eng_call_common(&call, &common, 0);
+    eng_call_common(&call, &common);
     if (call.failed) return eng_call_give_up(&call, NULL);
 
     struct eng_node *node = eng_call_node(&call, &eng_filter_class, options, &common, options->keep,
@@ -130,7 +130,7 @@ pen_stream pen_add_project(pen_stream from, const struct pen_project *given)
         eng_call_about_name(&call, out->schema->name);
         stateless_check_project(&call, stream->layout, out);
     }
-    eng_call_common(&call, &common, 0);
+    eng_call_common(&call, &common);
     if (call.failed) return eng_call_give_up(&call, NULL);
 
     struct eng_node *node =
@@ -183,7 +183,7 @@ pen_stream pen_add_event_time(pen_stream from, const struct pen_event_time *give
     if (!stream) return eng_call_give_up(&call, NULL);
 
     stateless_check_times(&call, options, stream->layout);
-    eng_call_common(&call, &common, 0);
+    eng_call_common(&call, &common);
     if (call.failed) return eng_call_give_up(&call, NULL);
 
     struct eng_stream_kind rows = stream->rows;
