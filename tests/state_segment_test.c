@@ -339,7 +339,7 @@ static void four_words_are_compared_at_once(void)
         for (uint32_t w = 0; w < WORDS; w++) {
             uint32_t wanted = 0;
             for (uint32_t k = 0; k < 4; k++)
-                wanted |= (uint32_t)(block[k] == words[w]) << 4 * k;
+                wanted |= (uint32_t)(block[k] == words[w]) << k;
             CU_ASSERT_EQUAL(eng_segment_match((const char *)block, words[w]), wanted);
         }
     }

@@ -153,7 +153,7 @@ static inline char *eng_segment_body_of(const struct eng_segment_layout *layout,
     return (char *)block + ENG_SEGMENT_WORDS_BYTES + (uint64_t)index * layout->body_bytes;
 }
 
-/* Which of a block's four words are equal to this one: bits 0, 4, 8 and 12. */
+/* Which of a block's four words are equal to this one: bits 0 to 3. */
 static inline uint32_t eng_segment_match(const char *block, uint64_t word)
 {
 #if defined(__SSE2__)
@@ -161,19 +161,21 @@ static inline uint32_t eng_segment_match(const char *block, uint64_t word)
     __m128i low = _mm_cmpeq_epi32(_mm_load_si128((const __m128i *)(const void *)block), wanted);
     __m128i high =
         _mm_cmpeq_epi32(_mm_load_si128((const __m128i *)(const void *)(block + 16)), wanted);
-    uint32_t equal = (uint32_t)_mm_movemask_epi8(_mm_packs_epi32(low, high));
-    return equal & equal >> 2 & 0x1111; /* two bits for each half of a word */
+    __m128 a = _mm_castsi128_ps(low), b = _mm_castsi128_ps(high);
+    __m128 firsts = _mm_shuffle_ps(a, b, _MM_SHUFFLE(2, 0, 2, 0)); /* halves of each word */
+    __m128 seconds = _mm_shuffle_ps(a, b, _MM_SHUFFLE(3, 1, 3, 1));
+    return (uint32_t)_mm_movemask_ps(_mm_and_ps(firsts, seconds));
 #else
     const uint64_t *words = (const uint64_t *)(const void *)block;
-    return (uint32_t)(words[0] == word) | (uint32_t)(words[1] == word) << 4 |
-           (uint32_t)(words[2] == word) << 8 | (uint32_t)(words[3] == word) << 12;
+    return (uint32_t)(words[0] == word) | (uint32_t)(words[1] == word) << 1 |
+           (uint32_t)(words[2] == word) << 2 | (uint32_t)(words[3] == word) << 3;
 #endif
 }
 
 /* The first of the words that a match, which is not 0, has found. */
 static inline uint32_t eng_segment_first(uint32_t match)
 {
-    return (uint32_t)__builtin_ctz(match) / 4;
+    return (uint32_t)__builtin_ctz(match);
 }
 
 static inline const char *eng_segment_text_bytes(const struct eng_segment_text *text)

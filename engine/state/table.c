@@ -438,31 +438,62 @@ table_missed(struct eng_table *table, enum table_kind kind, struct table_batch *
     return table_missed_wide(table, batch, i);
 }
 
+/* Growth has moved entries: looks again at where the next keys are, and at those before. */
+static __attribute__((noinline)) void table_moved(struct eng_table *table, enum table_kind kind,
+                                                  struct table_batch *batch, uint32_t i)
+{
+    table_find_moved(table, batch, i);
+    struct table_view view = table_look(table, kind);
+    for (uint32_t j = i + 1; j < batch->count && j <= i + TABLE_AHEAD; j++)
+        table_start(&view, table, batch, j);
+}
+
+/* Ends the look-up of key i. False: the arena refused. */
+static inline __attribute__((always_inline)) bool
+table_upsert_one(struct eng_table *table, enum table_kind kind, const struct table_batch *lanes,
+                 struct table_batch *batch, uint32_t i, struct table_view *view)
+{
+    uint64_t word = table_word(table, kind, lanes->hashes[i], lanes->keys[i]);
+    void *value = table_probe(table, kind, view->body_bytes, lanes, i, word, lanes->values[i]);
+    if (__builtin_expect(value != NULL && (kind == TABLE_WIDE || word != 0), 1)) {
+        lanes->values[i] = value;
+        return true;
+    }
+    batch->missed++;
+    if (!table_missed(table, kind, batch, i)) return false;
+    if (__builtin_expect(table->moves != 0, 0)) {
+        table_moved(table, kind, batch, i);
+        *view = table_look(table, kind);
+    }
+    return true;
+}
+
 static inline __attribute__((always_inline)) bool
 table_upsert_run(struct eng_table *table, enum table_kind kind, struct table_batch *batch)
 {
     struct table_view view = table_look(table, kind);
-    uint32_t count = batch->count, started = count < TABLE_AHEAD ? count : TABLE_AHEAD;
-    for (uint32_t i = 0; i < started; i++)
-        table_start(&view, table, batch, i);
+    const struct table_batch lanes = *batch; /* where its arrays are, in registers */
+    bool second = view.second;
+    uint32_t count = batch->count, i = 0, started = count < TABLE_AHEAD ? count : TABLE_AHEAD;
+    for (uint32_t j = 0; j < started; j++)
+        table_start(&view, table, &lanes, j);
 
-    for (uint32_t i = 0; i < count; i++) {
-        if (i + TABLE_AHEAD < count) table_start(&view, table, batch, i + TABLE_AHEAD);
-        if (view.second && i + TABLE_SECOND_AHEAD < count)
-            table_second(table, &view, kind, batch, i + TABLE_SECOND_AHEAD);
-        uint64_t word = table_word(table, kind, batch->hashes[i], batch->keys[i]);
-        void *value = table_probe(table, kind, view.body_bytes, batch, i, word, batch->values[i]);
-        if (__builtin_expect(value != NULL && (kind == TABLE_WIDE || word != 0), 1)) {
-            batch->values[i] = value;
-            continue;
+    if (second) {
+        for (; i + TABLE_AHEAD < count; i++) {
+            table_start(&view, table, &lanes, i + TABLE_AHEAD);
+            table_second(table, &view, kind, &lanes, i + TABLE_SECOND_AHEAD);
+            if (!table_upsert_one(table, kind, &lanes, batch, i, &view)) return false;
         }
-        batch->missed++;
-        if (!table_missed(table, kind, batch, i)) return false;
-        if (__builtin_expect(table->moves == 0, 1)) continue;
-        table_find_moved(table, batch, i);
-        view = table_look(table, kind);
-        for (uint32_t j = i + 1; j < count && j <= i + TABLE_AHEAD; j++)
-            batch->values[j] = table_home(&view, table, batch->hashes[j]);
+    } else {
+        for (; i + TABLE_AHEAD < count; i++) {
+            table_start(&view, table, &lanes, i + TABLE_AHEAD);
+            if (!table_upsert_one(table, kind, &lanes, batch, i, &view)) return false;
+        }
+    }
+    for (; i < count; i++) {
+        if (second && i + TABLE_SECOND_AHEAD < count)
+            table_second(table, &view, kind, &lanes, i + TABLE_SECOND_AHEAD);
+        if (!table_upsert_one(table, kind, &lanes, batch, i, &view)) return false;
     }
     return true;
 }
