@@ -24,6 +24,21 @@ grep -qE '^map\(touch\) +2 +[0-9,]+ +[0-9.]+ k?/s' out || fail "the map's rate i
 expect 0 "$penstock" top "$supervisor" --json
 [ "$(grep -c '"worker":' out)" -eq 3 ] || fail "not three workers in JSON"
 [ "$(grep -c '"from_worker":' out)" -ge 4 ] || fail "fewer than four rings in JSON"
+if command -v python3 >/dev/null; then
+    cp out top.json
+    expect 0 python3 - top.json "$supervisor" <<'END'
+import json, sys
+job = json.load(open(sys.argv[1]))
+assert job["job"] == "job" and job["pid"] == int(sys.argv[2]) and job["alive"], job
+assert job["command"] == "running" and job["records"] > 0 and job["records_per_second"] > 0, job
+assert [w["state"] for w in job["workers"]] == ["running"] * 3 and job["workers"][2]["helper"], job["workers"]
+assert len({w["pid"] for w in job["workers"]}) == 3, job["workers"]
+for w in job["workers"]:
+    assert 99 < w["busy_percent"] + w["blocked_percent"] + w["idle_percent"] < 101, w
+assert [o["title"] for o in job["operators"]][:3] == ["generate(make)", "event_time(at)", "map(touch)"], job["operators"]
+assert {(r["from_worker"], r["to_worker"]) for r in job["rings"]} >= {(0, 1), (1, 0), (0, 2), (1, 2)}, job["rings"]
+END
+fi
 expect 1 "$penstock" top jbo --once && in_err "there is no job jbo" && in_err "job (process $supervisor)"
 
 # Records go up from one look to the next.
@@ -31,6 +46,17 @@ records() { "$penstock" top job --once --json | sed -n 's/.*"records":\([0-9]*\)
 first=$(records)
 more() { [ "$(records)" -gt "$first" ]; }
 wait_until more
+
+# Who waits for its next record is idle, not busy.
+"$penstock" run job.so --quiet --name lazy -- --count 0 --rate 20 >/dev/null 2>&1 &
+lazy=$!
+slow() { "$penstock" top lazy --once --json | grep -q '"records":[1-9]'; }
+wait_until slow
+expect 0 "$penstock" top lazy --once --json
+sed -n 's/.*"idle_percent":\([0-9]*\).*/\1/p' out | awk '$1 < 50 { bad++ } END { exit bad > 0 || NR < 2 }' ||
+    fail "a worker that waits is not idle"
+kill "$lazy"
+wait "$lazy"
 
 # ---- On a terminal: a screen of its own, given back at q
 if command -v script >/dev/null; then

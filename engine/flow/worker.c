@@ -84,23 +84,24 @@ static bool worker_all_ended(const struct eng_worker *worker)
     return true;
 }
 
-/* Where the time went, told by what the last step did: it worked, stood still for room, or had
- * none. */
+/* Where the time since the last step began went, told by what that one did: it worked, stood still
+ * for room, or had none, and then waited. `work` is what the step at hand has done. */
 static void worker_account(struct eng_worker *worker, unsigned work, uint64_t now_ns)
 {
     struct eng_board_worker *place = worker->place;
     uint64_t passed_ns = now_ns - worker->counted_ns;
-    bool blocked = false;
 
     worker->counted_ns = now_ns;
-    for (uint32_t i = 0; i < worker->chain_count; i++)
-        blocked |= worker->chains[i]->blocked;
-    if (work > 0)
+    if (worker->has_worked)
         shm_counter_add(&place->busy_ns, passed_ns);
-    else if (blocked)
+    else if (worker->was_blocked)
         shm_counter_add(&place->blocked_ns, passed_ns);
     else
         shm_counter_add(&place->idle_ns, passed_ns);
+    worker->has_worked = work > 0;
+    worker->was_blocked = false;
+    for (uint32_t i = 0; i < worker->chain_count; i++)
+        worker->was_blocked |= worker->chains[i]->blocked;
 }
 
 static uint64_t worker_memory_bytes(const struct eng_worker *worker)

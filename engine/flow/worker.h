@@ -54,6 +54,7 @@ struct eng_worker {
     int dead_letter_fd; /* -1: not open yet */
     uint64_t rejected;
     uint64_t idle_since_ns, counted_ns; /* for the times on the board */
+    bool has_worked, was_blocked;       /* the last step; decides whose the time since then is */
 };
 
 /* One turn. Returns how much it did. */
