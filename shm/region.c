@@ -183,11 +183,13 @@ static int region_allocate(int fd, uint64_t size_bytes, const char *path, char *
     uint64_t free_bytes = 0;
     if (ftruncate(fd, 0) == 0 && fstatvfs(fd, &file_system) == 0)
         free_bytes = (uint64_t)file_system.f_bavail * file_system.f_frsize;
+    double unit = size_bytes < 1048576 ? 1024 : 1048576;
+    const char *name = size_bytes < 1048576 ? "KiB" : "MiB";
     region_say(reason, reason_bytes,
-               "not enough shared memory: %s needs %.1f MiB, and %.1f MiB are free there. Remove "
+               "not enough shared memory: %s needs %.1f %s, and %.1f %s are free there. Remove "
                "what is stale, make that tmpfs larger (mount -o remount,size=..., or --shm-size of "
                "a container), or set PENSTOCK_RUN_DIR to a directory of another tmpfs",
-               path, (double)size_bytes / 1048576, (double)free_bytes / 1048576);
+               path, (double)size_bytes / unit, name, (double)free_bytes / unit, name);
     return -ENOSPC;
 }
 

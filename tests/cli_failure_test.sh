@@ -3,7 +3,7 @@
 . "$(dirname "$0")/cli.sh"
 
 job() { # arguments of the job; runs without end, in the background, as process $supervisor
-    hearing "$penstock" run job.so --quiet -- --count 0 --rate 20000 "$@" >background.out 2>background.err &
+    hearing "$penstock" run job.so --quiet ${more-} -- --count 0 --rate 20000 "$@" >background.out 2>background.err &
     supervisor=$!
     wait_until running
 }
@@ -21,7 +21,9 @@ worker() { "$penstock" top job --once --json | sed -n "s/.*\"worker\":$1,\"pid\"
 expect 1 "$penstock" run job.so -- --how segv
 in_err "job job failed: worker "
 in_err " died of SIGSEGV at address 0x8, in operator map(touch) ("
+in_err "in a batch that begins at its record "
 in_err "backtrace:"
+[ "$(grep -c ' failed: ' err)" -eq 1 ] || fail "not one report"
 command -v addr2line >/dev/null && { in_err "strike at cli_job.c:" && in_err "touch at cli_job.c:"; }
 nothing_left job
 expect 1 "$penstock" run job.so -- --how abort && in_err " died of SIGABRT, in operator map(touch) ("
@@ -60,6 +62,12 @@ ended 0
 job
 kill -TERM "$supervisor"
 ended 0
+"$penstock" top job --once --json >/dev/null 2>&1 && fail "a job that has stopped is still there"
+more=--drain
+job
+more=
+kill -TERM "$supervisor"
+ended 0
 job --how hang
 sleep 0.2
 kill -INT "$supervisor"
@@ -67,6 +75,20 @@ sleep 0.3
 kill -0 "$supervisor" 2>/dev/null || fail "a job that hangs cannot have stopped"
 kill -INT "$supervisor"
 ended 130 && in_err "killed by a second signal"
+
+# Who was started with SIGINT ignored, as by a shell in the background, goes on.
+env --ignore-signal=INT "$penstock" run job.so -- --count 0 --rate 20000 >background.out 2>background.err &
+supervisor=$!
+wait_until running
+kill -INT "$supervisor"
+kill -INT "$supervisor"
+sleep 0.3
+kill -0 "$supervisor" 2>/dev/null || fail "SIGINT is heard though it was ignored"
+kill -HUP "$supervisor"
+ended 0 && in_err "stopping job; a second signal kills it" && in_err "job stopped after"
+# Who was started with the deaths of children ignored hears of them all the same.
+expect 0 env --ignore-signal=CHLD "$penstock" run job.so -- --count 10
+nothing_left job
 
 # ---- The reader of its output goes away
 said=0

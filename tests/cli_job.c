@@ -3,7 +3,7 @@
  *
  *   --count N       numbers (0: without end)
  *   --rate R        a second (0: as fast as it goes)
- *   --how WAY       segv, abort, exit, hang, fail, reject, open, check (what happens), none
+ *   --how WAY       segv, abort, exit, hang, fail, reject, open; describe, mistake: in pen_job
  *   --at N          at which record of a subtask */
 #include <penstock.h>
 

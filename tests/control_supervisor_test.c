@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -21,7 +22,7 @@ enum { RECORDS = 100000, MS = 1000000 };
 
 /* What the workers and this process share. */
 static struct seen {
-    _Atomic uint64_t records, sum, opened, closed, striking;
+    _Atomic uint64_t made, records, sum, opened, closed, striking;
 } * seen;
 
 static struct {
@@ -47,6 +48,7 @@ static void strike(pen_context *ctx)
     shm_add(&seen->striking, 1);
     if (strcmp(how, "segv") == 0) *nowhere = 1;
     if (strcmp(how, "abort") == 0) abort();
+    CHECK(strcmp(how, "check") != 0);
     if (strcmp(how, "exit") == 0) exit(3);
     if (strcmp(how, "exit 0") == 0) exit(0);
     if (strcmp(how, "fail") == 0) pen_fail(ctx, "the disk %d is full", 7);
@@ -57,6 +59,7 @@ static void strike(pen_context *ctx)
 
 static void make(pen_context *ctx, uint64_t index)
 {
+    shm_add(&seen->made, 1);
     pen_emit(ctx, item, .value = (int64_t)index);
 }
 PEN_GENERATE(make, item);
@@ -83,6 +86,7 @@ PEN_SINK(see, item);
 static void see_open(pen_context *ctx)
 {
     shm_add(&seen->opened, 1);
+    if (strcmp(job_settings.how, "linger") == 0) shm_clock_sleep_until(shm_clock_ns() + 400 * MS);
     if (strcmp(job_settings.how, "open") == 0) pen_fail(ctx, "cannot open the door");
 }
 
@@ -238,6 +242,8 @@ static void expect_failure(const char *how, const char *first, const char *secon
     EXPECT_IN(told, first);
     EXPECT_IN(told, second);
     EXPECT_NOT_IN(told, " ended after ");
+    CU_ASSERT_PTR_NULL(
+        strstr(strstr(told, "job failing failed") + 1, "job failing failed")); /* one report */
     free(told);
 }
 
@@ -246,7 +252,10 @@ static void a_crash_is_told_with_its_place(void)
     expect_failure("segv", " died of SIGSEGV at address 0x8, in operator map(pass) (",
                    "control_supervisor_test.c:");
     expect_failure("segv", "; backtrace:\n", "strike");
+    expect_failure("segv", "in a batch that begins at its record ", "pass at ");
     expect_failure("abort", " died of SIGABRT, in operator map(pass) (", "backtrace");
+    expect_failure("check", " died of SIGABRT, in operator map(pass) (",
+                   ": CHECK failed: strcmp(how, \"check\") != 0; backtrace:\n");
 }
 
 static void a_worker_that_is_killed_or_leaves_fails_the_job(void)
@@ -305,6 +314,55 @@ static void mistakes_run_nothing(void)
     CU_ASSERT_EQUAL(run(&options, &told), ENG_EXIT_USAGE);
     EXPECT_IN(told, "cannot write the summary to missing/summary.json: No such file or directory");
     CU_ASSERT_EQUAL(shm_load_own(&seen->opened), 0);
+    free(told);
+}
+
+static void a_summary_that_cannot_be_written_is_no_success(void)
+{
+    struct eng_run_options options = options_of("unsaid");
+    char *told = NULL;
+
+    options.summary_json = "/dev/full";
+    options.quiet = true;
+    prepare("none", 0, 1000);
+    CU_ASSERT_EQUAL(run(&options, &told), ENG_EXIT_FAILED);
+    EXPECT_IN(told, "cannot write the summary to /dev/full: No space left on device");
+    CU_ASSERT_EQUAL(shm_load_own(&seen->records), 1000);
+    free(told);
+}
+
+static long own_sleeps(void)
+{
+    struct rusage usage;
+    CU_ASSERT_EQUAL(getrusage(RUSAGE_SELF, &usage), 0);
+    return usage.ru_nvcsw;
+}
+
+static void a_supervisor_sleeps_until_something_happens(void)
+{
+    struct eng_run_options options = options_of("sleepy");
+    char *told = NULL;
+
+    prepare("linger", UINT64_MAX, 1000);
+    long before = own_sleeps();
+    CU_ASSERT_EQUAL(run(&options, &told), ENG_EXIT_OK);
+    /* Who looked every few milliseconds would have slept some hundred times. */
+    CU_ASSERT_TRUE(own_sleeps() - before < 40);
+    CU_ASSERT_EQUAL(shm_load_own(&seen->records), 1000);
+    free(told);
+}
+
+static void who_ignores_the_deaths_of_children_hears_of_them_here(void)
+{
+    struct eng_run_options options = options_of("deaf");
+    struct sigaction ignore = {.sa_handler = SIG_IGN}, before, after;
+    char *told = NULL;
+
+    prepare("none", 0, 1000);
+    CU_ASSERT_EQUAL(sigaction(SIGCHLD, &ignore, &before), 0);
+    CU_ASSERT_EQUAL(run(&options, &told), ENG_EXIT_OK);
+    CU_ASSERT_EQUAL(sigaction(SIGCHLD, &before, &after), 0);
+    CU_ASSERT_TRUE(after.sa_handler == SIG_IGN); /* it was given back */
     free(told);
 }
 
@@ -396,6 +454,8 @@ static void the_first_signal_stops_in_order(void)
         CU_ASSERT_EQUAL(kill(child, signals[i]), 0);
         CU_ASSERT_EQUAL(end_of(child), ENG_EXIT_OK);
         CU_ASSERT_EQUAL(shm_load_own(&seen->closed), 2); /* sinks were closed, not killed */
+        /* What was in flight has arrived. */
+        CU_ASSERT_EQUAL(shm_load_own(&seen->made), shm_load_own(&seen->records));
         CU_ASSERT_EQUAL(files_in_run_directory(), 0);
     }
 }
@@ -533,6 +593,9 @@ int main(void)
     CU_ADD_TEST(suite, pen_fail_is_told_in_the_words_of_the_job);
     CU_ADD_TEST(suite, a_failed_run_still_writes_its_summary);
     CU_ADD_TEST(suite, mistakes_run_nothing);
+    CU_ADD_TEST(suite, a_summary_that_cannot_be_written_is_no_success);
+    CU_ADD_TEST(suite, a_supervisor_sleeps_until_something_happens);
+    CU_ADD_TEST(suite, who_ignores_the_deaths_of_children_hears_of_them_here);
     CU_ADD_TEST(suite, a_run_directory_that_others_can_read_is_refused);
     CU_ADD_TEST(suite, a_plan_is_printed_and_not_run);
     CU_ADD_TEST(suite, the_first_signal_stops_in_order);

@@ -283,7 +283,8 @@ static bool supervisor_start_workers(struct supervisor *s)
     return true;
 }
 
-static void supervisor_sum_up(struct supervisor *s, enum eng_exit status)
+/* A script that asked for a file of figures must not take the lack of it for success. */
+static enum eng_exit supervisor_sum_up(struct supervisor *s, enum eng_exit status)
 {
     uint64_t now_ns = shm_clock_ns();
     struct eng_summary summary = {
@@ -303,11 +304,12 @@ static void supervisor_sum_up(struct supervisor *s, enum eng_exit status)
         summary.memory_peak_bytes += s->worker_peak_bytes[w];
     if (s->outcome <= ENG_OUTCOME_DRAINED && !s->options->quiet)
         eng_summary_print(&summary, s->err);
-    if (!s->summary_file.out) return;
+    if (!s->summary_file.out) return status;
     int result = eng_summary_file_finish(&s->summary_file, &summary);
-    if (result < 0)
-        fprintf(s->err, "%s: cannot write the summary to %s: %s\n", s->options->program,
-                s->options->summary_json, strerror(-result));
+    if (result == 0) return status;
+    fprintf(s->err, "%s: cannot write the summary to %s: %s. The job itself has been run\n",
+            s->options->program, s->options->summary_json, strerror(-result));
+    return status == ENG_EXIT_OK ? ENG_EXIT_FAILED : status;
 }
 
 static enum eng_exit supervisor_status(const struct supervisor *s)
@@ -347,9 +349,7 @@ static enum eng_exit supervisor_execute(struct supervisor *s)
     supervisor_start_workers(s);
     supervisor_loop(s);
     CHECK(s->alive == 0);
-    enum eng_exit status = supervisor_status(s);
-    supervisor_sum_up(s, status);
-    return status;
+    return supervisor_sum_up(s, supervisor_status(s));
 }
 
 enum eng_exit eng_run(const struct eng_run_options *options, FILE *out, FILE *err)
