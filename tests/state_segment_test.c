@@ -345,6 +345,21 @@ static void four_words_are_compared_at_once(void)
     }
 }
 
+static void a_narrow_key_is_padded_with_zeros(void)
+{
+    static const unsigned char key[8] = {0x81, 0x02, 0xfd, 0x40, 0xff, 0x60, 0x07, 0xc8};
+
+    for (uint32_t bytes = 1; bytes <= 8; bytes++) {
+        char *exact = malloc(bytes); /* nothing behind it is read */
+        uint64_t expected = 0;
+        CU_ASSERT_PTR_NOT_NULL_FATAL(exact);
+        memcpy(exact, key, bytes);
+        memcpy(&expected, key, bytes);
+        CU_ASSERT_EQUAL(eng_segment_narrow_word(exact, bytes), expected);
+        free(exact);
+    }
+}
+
 int main(void)
 {
     CU_initialize_registry();
@@ -355,6 +370,7 @@ int main(void)
     CU_ADD_TEST(suite, entries_go_into_a_segment_of_another_size);
     CU_ADD_TEST(suite, layouts_are_what_the_drawing_says);
     CU_ADD_TEST(suite, four_words_are_compared_at_once);
+    CU_ADD_TEST(suite, a_narrow_key_is_padded_with_zeros);
     CU_basic_run_tests();
     unsigned failures = CU_get_number_of_failures();
     CU_cleanup_registry();

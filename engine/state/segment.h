@@ -243,17 +243,23 @@ static inline uint64_t eng_segment_hash(const struct eng_segment_layout *layout,
     return eng_segment_word_hash(layout, *eng_segment_word(layout, segment, slot));
 }
 
+/* Made of loads that may overlap: bytes copied into a word one way and read another stall. */
 static inline uint64_t eng_segment_narrow_word(const void *key, uint32_t key_bytes)
 {
-    uint64_t word = 0;
+    const unsigned char *bytes = key;
+    uint64_t word;
+    uint32_t first, last;
     if (key_bytes == 8) {
-        memcpy(&word, key, 8);
-    } else if (key_bytes == 4) {
-        memcpy(&word, key, 4);
-    } else {
-        memcpy(&word, key, key_bytes);
+        memcpy(&word, bytes, 8);
+        return word;
     }
-    return word;
+    if (key_bytes >= 4) {
+        memcpy(&first, bytes, 4);
+        memcpy(&last, bytes + key_bytes - 4, 4);
+        return first | (uint64_t)last << 8 * (key_bytes - 4);
+    }
+    uint32_t middle = key_bytes / 2, end = key_bytes - 1; /* of 1 to 3 bytes */
+    return bytes[0] | (uint64_t)bytes[middle] << 8 * middle | (uint64_t)bytes[end] << 8 * end;
 }
 
 static inline uint64_t eng_segment_wide_word(uint64_t hash)

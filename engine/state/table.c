@@ -396,21 +396,34 @@ table_upsert_missed(struct eng_table *table, enum table_kind kind, struct table_
     uint64_t hash = batch->hashes[i];
     struct eng_table_entry entry = table->directory[eng_table_index(table, hash)];
     struct eng_segment *segment = eng_table_segment(table, entry.segment);
-    if (kind == TABLE_WIDE || room == NULL || entry.segment == 0 || segment->next != 0 ||
+    if (room == NULL || entry.segment == 0 || segment->next != 0 ||
         segment->count >= table->layout.limit)
         return table_upsert_slow(table, batch, i);
     /* The range has got its first segment since the look-up began. */
     if ((uint64_t)(room - (char *)segment) >= table->layout.size_bytes)
         return table_upsert_slow(table, batch, i);
     CHECK(entry.epoch == eng_arena_epoch(table->arena)); /* [T3] */
-    uint64_t word = table_word(table, kind, hash, batch->keys[i]);
-    CHECK(hash == shm_hash(&word, kind == TABLE_NARROW ? table->layout.key_bytes : 8));
 
+    uint64_t word = table_word(table, kind, hash, batch->keys[i]);
+    struct eng_segment_key key;
+    struct eng_segment_text text;
+    if (kind != TABLE_WIDE) {
+        CHECK(hash == shm_hash(&word, kind == TABLE_NARROW ? table->layout.key_bytes : 8));
+    } else {
+        key = table_batch_key(table, batch, i);
+        if (!table->layout.hash_is_stored) CHECK(hash == shm_hash(key.bytes, key.size_bytes));
+        if (table->layout.key_bytes == 0 && !table_make_text(table, &key, &text)) return false;
+    }
     uint32_t body_bytes = kind == TABLE_LINE ? 8 : table->layout.body_bytes;
     uint32_t index = eng_segment_first(eng_segment_match(room, 0));
     char *body = room + ENG_SEGMENT_WORDS_BYTES + (uint64_t)index * body_bytes;
     ((uint64_t *)(void *)room)[index] = word;
     memset(body, 0, body_bytes);
+    if (kind == TABLE_WIDE) {
+        if (table->layout.key_bytes == 0) memcpy(body, &text, sizeof text);
+        else memcpy(body, key.bytes, key.size_bytes);
+        body += table->layout.value_offset;
+    }
     segment->count++;
     table->count++;
     batch->inserted[i / 64] |= (uint64_t)1 << i % 64;
