@@ -131,6 +131,19 @@ if unshare -rm true 2>/dev/null; then
     nothing_left job
 fi
 
+# ---- Where processes and descriptors are short
+expect 1 sh -c "ulimit -n 30; exec '$penstock' run job.so --parallelism 64"
+in_err "cannot make the bells of 65 workers" && in_err "ulimit -n" && one_message
+nothing_left job
+if [ "$(id -u)" -eq 0 ] && command -v setpriv >/dev/null && command -v prlimit >/dev/null; then
+    mkdir -m 700 other && chown 65534 other && chmod 755 .
+    expect 1 env PENSTOCK_RUN_DIR="$work/other" setpriv --reuid=65534 --clear-groups --inh-caps=-all \
+        prlimit --nproc=1 "$penstock" run job.so --parallelism 16
+    in_err "cannot start worker 0 of 17" && in_err "--parallelism" && one_message
+    [ -z "$(ls other)" ] || fail "left in the run directory: $(ls other)"
+    chmod 700 .
+fi
+
 # ---- A terminal sees how it gets on
 if command -v script >/dev/null; then
     TERM=dumb script -qec "'$penstock' run job.so -- --rate 2000 --count 2000" typescript >/dev/null 2>&1

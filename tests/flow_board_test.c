@@ -54,6 +54,10 @@ static void arrays_lie_apart_and_inside(void)
         };
         uint64_t begins[] = {board->workers, board->nodes,    board->exchanges,
                              board->rings,   board->subtasks, board->claims};
+        /* Closing what was never made must not close somebody's standard input. */
+        CU_ASSERT_EQUAL(board->bell.fd, -1);
+        for (uint32_t w = 0; w < c->workers; w++)
+            CU_ASSERT_EQUAL(eng_board_worker(board, w)->doorbell.fd, -1);
         for (int a = 0; a < 6; a++) {
             CU_ASSERT_EQUAL(begins[a] % SHM_CACHELINE, 0);
             CU_ASSERT_TRUE(begins[a] >= ends[a]);

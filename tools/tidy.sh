@@ -57,7 +57,7 @@ BEGIN { count = split(layers, name, " "); for (i = 1; i <= count; i++) rank[name
 # 2. Facts with one home. Tests may look behind it.
 only() { # pattern, the files that may, as a pattern
     # shellcheck disable=SC2086
-    grep -HnE "$1" $product | grep -vE "^($2):" | sed "s|\$|    <- only $2|" >>"$out" || true
+    grep -HnE "$1" $product | grep -vE "^($2):" | sed "s#\$#    <- only $2#" >>"$out" || true
 }
 only 'memory_order_|__atomic_|__sync_[a-z]|atomic_(load|store|exchange|fetch|compare|thread|signal|flag)' 'shm/atomic\.h'
 only 'include <liburing' 'iouring/[a-z_]*\.c'
