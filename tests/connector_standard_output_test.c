@@ -22,10 +22,11 @@ static pen_context ctx = {.node = &node, .worker = &worker};
 
 /* In a child: flushes BYTES bytes into fd. Exits with 0, or with 1 when the job failed and the
  * reason holds `part`. */
-static pid_t child_flushes(int fd, bool nonblocking, const char *part)
+static pid_t child_flushes(int fd, int other_end, bool nonblocking, const char *part)
 {
     pid_t child = fork();
     if (child != 0) return child;
+    if (other_end >= 0) close(other_end); /* or it would be a reader of its own output */
 
     struct eng_standard_output output;
     eng_standard_output_open(&output);
@@ -54,7 +55,7 @@ static void all_bytes_arrive_however_slowly_they_are_read(void)
         ssize_t got;
 
         CU_ASSERT_EQUAL_FATAL(pipe(ends), 0);
-        pid_t child = child_flushes(ends[1], nonblocking, "");
+        pid_t child = child_flushes(ends[1], ends[0], nonblocking, "");
         close(ends[1]);
         while ((got = read(ends[0], bytes, at % 3 ? sizeof bytes : 100)) > 0) {
             for (ssize_t i = 0; i < got; i++, at++)
@@ -74,7 +75,7 @@ static void a_reader_that_has_gone_fails_the_job_with_a_sentence(void)
     int ends[2];
 
     CU_ASSERT_EQUAL_FATAL(pipe(ends), 0);
-    pid_t child = child_flushes(ends[1], false, "standard output was closed");
+    pid_t child = child_flushes(ends[1], ends[0], false, "standard output was closed");
     close(ends[1]);
     CU_ASSERT(read(ends[0], bytes, sizeof bytes) > 0);
     close(ends[0]);
@@ -86,7 +87,7 @@ static void a_full_disk_fails_the_job_with_advice(void)
     int fd = open("/dev/full", O_WRONLY);
 
     CU_ASSERT_FATAL(fd >= 0);
-    CU_ASSERT_EQUAL(status_of(child_flushes(fd, false, "make room")), 1);
+    CU_ASSERT_EQUAL(status_of(child_flushes(fd, -1, false, "make room")), 1);
     close(fd);
 }
 

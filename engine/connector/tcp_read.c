@@ -136,9 +136,9 @@ static bool tcp_options_good(struct pen_graph *graph, const struct pen_tcp *tcp)
     if ((unsigned)tcp->format > PEN_JSON)
         eng_graph_mistake(graph, origin, "pen_read_tcp(%s): .format may be PEN_CSV or PEN_JSON",
                           tcp->address);
-    if (!tcp->out)
+    if (!tcp->out && tcp->format)
         eng_graph_mistake(graph, origin, "pen_read_tcp(%s): .out is missing", tcp->address);
-    else if (!tcp->format && !eng_schema_same(tcp->out, &pen_line_schema))
+    else if (tcp->out && !tcp->format && !eng_schema_same(tcp->out, &pen_line_schema))
         eng_graph_mistake(graph, origin,
                           "pen_read_tcp(%s): lines are records of pen_line, not of %s; say which "
                           ".format they have",
@@ -164,7 +164,7 @@ pen_stream pen_add_read_tcp(pen_graph *graph, const struct pen_tcp *given)
         .kind = PEN_IS_SOURCE,
         .name = program->address,
         .state = &tcp_split_schema,
-        .out = tcp->out,
+        .out = tcp->out ? tcp->out : &pen_line_schema,
         .poll = tcp_poll,
     };
     struct pen_source source = {

@@ -118,16 +118,15 @@ void pen_add_print(pen_stream stream, const struct pen_print *print);
  * ...): connects and writes a line for each record; records wait while the other side does not
  * read. */
 #define pen_read_tcp(graph, ...)                                                                   \
-    pen_add_read_tcp(graph,                                                                        \
-                     PEN_SPEC_(pen_tcp, NULL, .out = &pen_line_schema, .address = __VA_ARGS__))
+    pen_add_read_tcp(graph, PEN_SPEC_(pen_tcp, NULL, .address = __VA_ARGS__))
 #define pen_write_tcp(stream, ...)                                                                 \
     pen_add_write_tcp(stream, PEN_SPEC_(pen_tcp, NULL, .address = __VA_ARGS__))
 
 struct pen_tcp {
     struct pen_origin origin;
     enum pen_format format; /* reading: 0 is lines; writing: default JSON */
-    const struct pen_schema *out;
-    const char *address; /* host:port; [::1]:port */
+    const struct pen_schema *out; /* NULL: pen_line, when there is no format */
+    const char *address;          /* host:port; [::1]:port */
     bool reconnect;
     const char *id;
     const char *group;
