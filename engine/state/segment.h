@@ -19,8 +19,8 @@
  * comparison. An entry belongs into its home block, chosen by the low half of the hash, or into the
  * first block after it that had room: whoever looks for it goes on from block to block until one
  * has an empty slot. [S1] Between an entry's home and its place every block is full. Removal moves
- * entries back to keep that; there are no tombstones. A segment is never filled beyond 13/16, so every
- * search ends.
+ * entries back to keep that; there are no tombstones. A segment is never filled beyond 13/16, so
+ * every search ends.
  *
  * Directory and home use different bits of the hash: when a segment splits, an entry keeps its home.
  *
@@ -129,8 +129,8 @@ void eng_segment_copy_entry(const struct eng_segment_layout *from_layout,
                             const struct eng_segment *from, uint32_t slot,
                             const struct eng_segment_layout *to_layout, struct eng_segment *to);
 
-/* Moves the entries whose hash has `bit` from low to high, which is empty; those that stay may change
- * places. Returns how many moved. */
+/* Moves the entries whose hash has `bit` from low to high, which is empty; those that stay may
+ * change places. Returns how many moved. */
 uint32_t eng_segment_split(const struct eng_segment_layout *layout, struct eng_segment *low,
                            struct eng_segment *high, uint32_t bit);
 

@@ -15,7 +15,7 @@
  * two: at most a few thousand entries move, there is no rehash. A table starts with a directory
  * inside itself and one segment of 512 bytes that doubles up to the full size (16 KiB) before
  * splits begin. A segment that becomes empty is given back; halves are not merged again. What a
- * segment looks like inside is in table.c and in README.md.
+ * segment looks like inside is in segment.h and in README.md.
  *
  * Batches. Whoever updates state hashes a batch of keys, calls eng_table_upsert() once and gets one
  * pointer for each key to its value, zeroed if the key is new; equal keys get the same pointer.

@@ -1,6 +1,7 @@
 /* engine/state/table_inside.h: a table as its own files see it. Others include table.h.
  *
- *      table.c        open and close, batches, removal
+ *      table.c        open and close, one key at a time, removal
+ *      table_batch.c  batches of look-ups
  *      table_grow.c   everything that changes which segment is where: the directory
  *      table_walk.c   ranges and walks: reading only, safe in an image
  *
@@ -72,6 +73,22 @@ static inline uint32_t eng_table_unit(const struct eng_table *table,
 {
     return (uint32_t)((uint64_t)((const char *)segment - table->base) / ENG_BLOCK_BYTES_MIN);
 }
+
+/* ---- table.c: one key ------------------------------------------------------------------------ */
+
+struct eng_segment_key eng_table_key(const struct eng_table *table, uint64_t hash,
+                                     const void *bytes, uint32_t size_bytes);
+
+/* The value of a key, or NULL. */
+void *eng_table_find_one(const struct eng_table *table, const struct eng_segment_key *key);
+
+/* Puts in a key that is not there. NULL: the arena refused, and nothing changed but, perhaps, which
+ * segment an entry is in. */
+void *eng_table_insert_one(struct eng_table *table, const struct eng_segment_key *key);
+
+/* Makes what the body of a key of variable size begins with. False: the arena refused. */
+bool eng_table_make_text(struct eng_table *table, const struct eng_segment_key *key,
+                         struct eng_segment_text *text);
 
 /* ---- table_grow.c ---------------------------------------------------------------------------- */
 
