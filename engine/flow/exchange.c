@@ -6,6 +6,8 @@
 
 #define EXCHANGE_WATERMARK_NS 1000000u /* watermarks of one exchange: not more often */
 
+enum { EXCHANGE_AHEAD_BYTES = 512 };
+
 static const int64_t exchange_no_times[ENG_BATCH_RECORDS_MAX];
 static const uint8_t exchange_no_rows[ENG_BATCH_RECORDS_MAX];
 
@@ -224,6 +226,7 @@ static inline __attribute__((always_inline)) void exchange_scatter(struct eng_ex
         uint64_t hash = hashes[i];
         struct eng_lane *lane = &lanes[shm_hash_range(hash, lane_count)];
         struct shm_frame *frame = eng_lane_claim(lane, size_bytes);
+        __builtin_prefetch((char *)frame + EXCHANGE_AHEAD_BYTES, 1); /* the reader owned it last */
         shm_frame_set_head(frame, size_bytes, ENG_FRAME_RECORD, plain ? 0 : batch->rows[i]);
         if (!plain) frame->time_us = batch->times_us[i];
         frame->hash = hash;
