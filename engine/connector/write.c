@@ -1,10 +1,11 @@
 /* pen_write_csv, pen_write_json, pen_write_binary: files as a sink.
  *
  *     path            what is written
- *     out             a directory, made if need be: part-SUBTASK-NUMBER.csv, one after the other. A
- * part that is there already is an earlier run's, and is not touched: the job fails out.csv one
- * file, by one subtask; it takes the place of an earlier one, whole. The endings .csv, .json,
- * .jsonl, .ndjson and .bin say so, unless a directory has that name
+ *     out             a directory, made if need be: part-SUBTASK-NUMBER.csv, one after the other.
+ *                     A part that is there already is an earlier run's: the job fails
+ *     out.csv         one file, by one subtask; it takes the place of an earlier one, whole. The
+ *                     endings .csv, .json, .jsonl, .ndjson and .bin say so, unless a directory has
+ *                     that name
  *     -               standard output, by one subtask, in a process that may block
  *
  * A file is hidden until it is whole. A new one is begun when it is large or old enough, which is
@@ -302,6 +303,19 @@ static struct write_program *write_program(struct pen_graph *graph, const struct
     return program;
 }
 
+/* Rows without their kind would be read as so many results. */
+static bool write_rows_good(pen_stream stream, const struct pen_write *write)
+{
+    if (write->row_column || !eng_graph_stream_kind(stream).updating) return true;
+    eng_graph_mistake(stream.graph, &write->origin,
+                      "%s(%s): the stream is an updating one (rows +I -U +U -D): %s",
+                      write_call(write->format), write->path,
+                      write->format == PEN_BINARY
+                          ? "write CSV or JSON, with a .row_column for the kind of a row"
+                          : "name a column for the kind of a row, .row_column = \"op\"");
+    return false;
+}
+
 static bool write_single_good(struct pen_graph *graph, const struct pen_write *write,
                               const struct write_program *program, const struct eng_layout *layout)
 {
@@ -354,6 +368,7 @@ void pen_add_write(pen_stream stream, const struct pen_write *given)
     struct write_program *program = write_program(graph, write);
     const struct eng_layout *layout = eng_graph_stream_layout(stream);
     if (!write_single_good(graph, write, program, layout) || !layout) return;
+    if (!write_rows_good(stream, write)) return;
 
     bool to_stdout = strcmp(write->path, "-") == 0;
     struct pen_sink sink = {
