@@ -106,6 +106,16 @@ static void slot_fill_frames(struct shm_slot *slot)
     shm_store_release(&slot->frame_count, (uint64_t)(count - first)); /* [slot.frames] */
 }
 
+/* Volatile, since a handler reads what a loop was doing when it was broken off. */
+static const volatile uint32_t *slot_watched;
+
+const uint32_t *shm_slot_watch(const uint32_t *index)
+{
+    const uint32_t *before = (const uint32_t *)slot_watched;
+    slot_watched = index;
+    return before;
+}
+
 /* Only what is safe in a broken process: stores, and a backtrace whose library is loaded already.
  * If the backtrace faults, the signal is blocked and the kernel kills us; if it hangs, the alarm
  * does. By then the signal and the address are in the slot. */
@@ -121,6 +131,8 @@ static void slot_on_signal(int signal_number, siginfo_t *info, void *context)
         shm_store_release(&slot->signal, (uint64_t)signal_number); /* [slot.signal] */
         signal(SIGALRM, SIG_DFL);
         alarm(SLOT_HANDLER_SECONDS);
+        if (slot_watched)
+            shm_store_own(&slot->position, shm_load_own(&slot->position) + *slot_watched);
         slot_fill_frames(slot);
         alarm(0);
     }

@@ -82,6 +82,11 @@ static inline void shm_slot_enter(struct shm_slot *slot, uint32_t operator_id, u
     shm_store_own(&slot->since_ns, now_ns);
 }
 
+/* The record within the run that shm_slot_enter() told of: read by the handler when this process
+ * dies, so that last words name the very record. NULL: none. Of the process, not of the slot.
+ * Returns what was watched before. */
+const uint32_t *shm_slot_watch(const uint32_t *index);
+
 static inline void shm_slot_leave(struct shm_slot *slot)
 {
     shm_store_own(&slot->operator_id, SHM_SLOT_NO_OPERATOR);

@@ -21,7 +21,7 @@ worker() { "$penstock" top job --once --json | sed -n "s/.*\"worker\":$1,\"pid\"
 expect 1 "$penstock" run job.so -- --how segv
 in_err "job job failed: worker "
 in_err " died of SIGSEGV at address 0x8, in operator map(touch) ("
-in_err "in a batch that begins at its record "
+in_err ", at its record "
 in_err "backtrace:"
 [ "$(grep -c ' failed: ' err)" -eq 1 ] || fail "not one report"
 command -v addr2line >/dev/null && { in_err "strike at cli_job.c:" && in_err "touch at cli_job.c:"; }

@@ -45,15 +45,14 @@ static void a_signal_is_told_with_address_operator_and_record(void)
     slot->fault_address = 0x10;
     char *text = sentence(board, (struct shm_ending){-1, SIGSEGV, false}, node_pointers);
     CU_ASSERT_STRING_EQUAL(text, "worker 1 died of SIGSEGV at address 0x10, in operator map(split) "
-                                 "(job.c:12), in a batch that begins at its record 1234");
+                                 "(job.c:12), at its record 1234");
     free(text);
 
     /* A signal that somebody sent has no address. */
     slot->signal_code = (uint64_t)(int64_t)SI_USER;
     text = sentence(board, (struct shm_ending){-1, SIGSEGV, false}, NULL);
     CU_ASSERT_STRING_EQUAL(text,
-                           "worker 1 died of SIGSEGV, in operator map(split), in a batch that "
-                           "begins at its record 1234");
+                           "worker 1 died of SIGSEGV, in operator map(split), at its record 1234");
     free(text);
     free(board);
 }

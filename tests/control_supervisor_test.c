@@ -252,7 +252,7 @@ static void a_crash_is_told_with_its_place(void)
     expect_failure("segv", " died of SIGSEGV at address 0x8, in operator map(pass) (",
                    "control_supervisor_test.c:");
     expect_failure("segv", "; backtrace:\n", "strike");
-    expect_failure("segv", "in a batch that begins at its record ", "pass at ");
+    expect_failure("segv", ", at its record ", "pass at ");
     expect_failure("abort", " died of SIGABRT, in operator map(pass) (", "backtrace");
     expect_failure("check", " died of SIGABRT, in operator map(pass) (",
                    ": CHECK failed: strcmp(how, \"check\") != 0; backtrace:\n");

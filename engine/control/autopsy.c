@@ -40,7 +40,10 @@ static void autopsy_where(const struct eng_board *board, const struct shm_slot *
                 nodes[operator_id]->line);
     else
         fprintf(out, ", in operator %s", eng_board_node(board, (uint32_t)operator_id)->title);
-    fprintf(out, ", in a batch that begins at its record %llu",
+    /* A caught signal left the very record, any other end the beginning of its batch. */
+    fprintf(out,
+            shm_counter_get(&slot->signal) ? ", at its record %llu"
+                                           : ", in a batch that begins at its record %llu",
             (unsigned long long)shm_counter_get(&slot->position));
 }
 

@@ -159,7 +159,9 @@ void eng_context_take(pen_context *ctx, const struct eng_batch *batch)
     uint64_t upstream = shm_load_own(&slot->operator_id);
     uint64_t upstream_position = shm_load_own(&slot->position);
     shm_slot_enter(slot, ctx->node->number, records_in, ctx->worker->now_ns);
+    const uint32_t *watched = shm_slot_watch(&ctx->room.current);
     ctx->class->batch(ctx, batch);
+    shm_slot_watch(watched);
     shm_store_own(&ctx->board->records_in, records_in + batch->count);
     shm_slot_enter(slot, (uint32_t)upstream, upstream_position, ctx->worker->now_ns);
     if (ctx->text_is_open && !eng_queue_is_empty(&ctx->text)) context_reset_text(ctx);
