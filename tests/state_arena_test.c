@@ -56,13 +56,15 @@ static void pieces_are_apart_and_counted_to_the_byte(void)
         } else {
             piece->is_block = random() % 2 == 0;
             piece->pattern = (unsigned char)random();
-            piece->size_bytes = piece->is_block ? (uint64_t)512 << random() % 8
-                                                : 1 + (uint64_t)random() % (random() % 50 ? 300 : 99999);
+            piece->size_bytes = piece->is_block
+                                    ? (uint64_t)512 << random() % 8
+                                    : 1 + (uint64_t)random() % (random() % 50 ? 300 : 99999);
             piece->bytes = piece->is_block ? eng_arena_block(arena, (uint32_t)piece->size_bytes)
                                            : eng_arena_blob(arena, piece->size_bytes);
             CU_ASSERT_PTR_NOT_NULL_FATAL(piece->bytes);
             misaligned += (uintptr_t)piece->bytes % (piece->is_block ? piece->size_bytes : 16) != 0;
-            expected += piece->is_block ? piece->size_bytes : eng_arena_blob_bytes(piece->size_bytes);
+            expected +=
+                piece->is_block ? piece->size_bytes : eng_arena_blob_bytes(piece->size_bytes);
             memset(piece->bytes, piece->pattern, piece->size_bytes);
         }
         broken += eng_arena_bytes(arena) != expected;
@@ -129,17 +131,20 @@ static void an_exhausted_range_refuses(void)
     struct eng_arena *arena = arena_new((uint64_t)64 << 20, 0);
     uint64_t blocks = 0, blobs = 0;
     CU_ASSERT_PTR_NOT_NULL(eng_arena_blob(arena, 100));
-    while (eng_arena_block(arena, 65536) != NULL) blocks++;
+    while (eng_arena_block(arena, 65536) != NULL)
+        blocks++;
     CU_ASSERT_TRUE(blocks >= 25 * 32);
     CU_ASSERT_TRUE(blocks <= 31 * 32);
-    while (blobs < 100000 && eng_arena_blob(arena, 65536) != NULL) blobs++;
+    while (blobs < 100000 && eng_arena_blob(arena, 65536) != NULL)
+        blobs++;
     CU_ASSERT_TRUE(blobs < 1000);
     CU_ASSERT_PTR_NULL(eng_arena_block(arena, 65536));
     CU_ASSERT_TRUE(eng_arena_touched_bytes(arena) <= (uint64_t)64 << 20);
     eng_arena_close(arena);
 }
 
-/* In an image, since a limit cannot be taken back. The sanitizers need the address space themselves. */
+/* In an image, since a limit cannot be taken back. The sanitizers need the address space
+ * themselves. */
 static void a_limit_on_addresses_makes_a_smaller_range(void)
 {
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && !defined(__clang__)
@@ -214,8 +219,8 @@ static void blocks_wait_for_the_last_image_that_sees_them(void)
     eng_arena_close(arena);
 }
 
-/* Small blocks of a few runs, retired in any order over two epochs, so that runs change their place in
- * the line while others stand before and behind them. */
+/* Small blocks of a few runs, retired in any order over two epochs, so that runs change their place
+ * in the line while others stand before and behind them. */
 static void small_blocks_are_retired_in_any_order(void)
 {
     enum { BLOCKS = 128 * 6 };
@@ -223,7 +228,8 @@ static void small_blocks_are_retired_in_any_order(void)
     void *blocks[BLOCKS];
     srandom(3);
     for (uint64_t epoch = 2; epoch < 40; epoch += 2) {
-        for (uint32_t i = 0; i < BLOCKS; i++) blocks[i] = eng_arena_block(arena, 512);
+        for (uint32_t i = 0; i < BLOCKS; i++)
+            blocks[i] = eng_arena_block(arena, 512);
         for (uint32_t i = BLOCKS - 1; i > 0; i--) {
             uint32_t j = (uint32_t)random() % (i + 1);
             void *block = blocks[i];
@@ -231,9 +237,11 @@ static void small_blocks_are_retired_in_any_order(void)
             blocks[j] = block;
         }
         eng_arena_freeze(arena, epoch);
-        for (uint32_t i = 0; i < BLOCKS / 2; i++) eng_arena_block_free(arena, blocks[i], 512);
+        for (uint32_t i = 0; i < BLOCKS / 2; i++)
+            eng_arena_block_free(arena, blocks[i], 512);
         eng_arena_freeze(arena, epoch + 1);
-        for (uint32_t i = BLOCKS / 2; i < BLOCKS; i++) eng_arena_block_free(arena, blocks[i], 512);
+        for (uint32_t i = BLOCKS / 2; i < BLOCKS; i++)
+            eng_arena_block_free(arena, blocks[i], 512);
         CU_ASSERT_EQUAL(eng_arena_retired_bytes(arena), BLOCKS * 512);
         CU_ASSERT_TRUE(eng_arena_thaw(arena, UINT64_MAX, UINT32_MAX));
         CU_ASSERT_EQUAL(eng_arena_bytes(arena), 0);
@@ -248,11 +256,14 @@ static void thawing_is_bounded_and_gives_everything_back(void)
     void *blocks[BLOCKS];
     uint64_t touched = 0;
     for (uint64_t epoch = 2; epoch < 20; epoch++) {
-        for (uint32_t i = 0; i < BLOCKS; i++) blocks[i] = eng_arena_block(arena, 16384);
+        for (uint32_t i = 0; i < BLOCKS; i++)
+            blocks[i] = eng_arena_block(arena, 16384);
         eng_arena_freeze(arena, epoch);
-        for (uint32_t i = 0; i < BLOCKS; i++) eng_arena_block_free(arena, blocks[i], 16384);
+        for (uint32_t i = 0; i < BLOCKS; i++)
+            eng_arena_block_free(arena, blocks[i], 16384);
         uint32_t calls = 1;
-        while (!eng_arena_thaw(arena, UINT64_MAX, 10)) calls++;
+        while (!eng_arena_thaw(arena, UINT64_MAX, 10))
+            calls++;
         CU_ASSERT_TRUE(calls >= BLOCKS / 4 / 10);
         CU_ASSERT_EQUAL(eng_arena_bytes(arena), 0);
         if (epoch == 4) touched = eng_arena_touched_bytes(arena);
@@ -293,7 +304,8 @@ static void an_image_reads_what_was_there_at_the_cut(void)
     CU_ASSERT_TRUE(eng_arena_thaw(arena, UINT64_MAX, UINT32_MAX));
     CU_ASSERT_EQUAL(eng_arena_bytes(arena), BLOCKS * 16384);
 
-    /* The empty slabs are left out of the next fork; taken again, they are part of the one after. */
+    /* The empty slabs are left out of the next fork; taken again, they are part of the one after.
+     */
     for (uint32_t i = 0; i < BLOCKS; i++) {
         blocks[i] = eng_arena_block(arena, 16384);
         memset(blocks[i], (int)i + 1, 16384);

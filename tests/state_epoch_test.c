@@ -1,7 +1,8 @@
 /* engine/state/table: dirty epochs, relocation while an image lives, a budget that refuses, growth
  * in bounded steps.
- * Method: a second map is kept up to date from dirty ranges alone, as a checkpoint would be, and must
- * equal the table; segments that an image sees are compared byte for byte with what they were. */
+ * Method: a second map is kept up to date from dirty ranges alone, as a checkpoint would be, and
+ * must equal the table; segments that an image sees are compared byte for byte with what they were.
+ */
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,7 +15,8 @@ static void batch_random(struct model *model, struct model_batch *batch, uint32_
                          uint32_t below)
 {
     batch->count = count;
-    for (uint32_t i = 0; i < count; i++) batch->ids[i] = (uint32_t)model_random(model, below);
+    for (uint32_t i = 0; i < count; i++)
+        batch->ids[i] = (uint32_t)model_random(model, below);
 }
 
 /* Without growth: a range is dirty if and only if one of its keys was touched. */
@@ -75,7 +77,8 @@ static void looking_for_absent_keys_to_write_dirties_nothing(void)
     model_upsert_ids(&model, 0, 10000);
     eng_table_set_epoch(model.table, 2);
     batch->count = 500;
-    for (uint32_t i = 0; i < 500; i++) batch->ids[i] = 10000 + i;
+    for (uint32_t i = 0; i < 500; i++)
+        batch->ids[i] = 10000 + i;
     model_make(&model, batch);
     eng_table_find_writable(model.table, 500, batch->hashes, batch->keys, NULL, batch->values);
     model_remove(&model, 15000);
@@ -126,10 +129,13 @@ static void dirty_ranges_are_all_that_a_checkpoint_needs(void)
     model_open(&model, plain, IDS, NULL);
     for (uint64_t epoch = 1; epoch < 120; epoch++) {
         bool image = epoch > 1 && epoch % 3 == 0;
-        if (image) eng_arena_freeze(model.arena, epoch);
-        else eng_table_set_epoch(model.table, epoch);
+        if (image)
+            eng_arena_freeze(model.arena, epoch);
+        else
+            eng_table_set_epoch(model.table, epoch);
         for (uint32_t i = 0; i < epoch % 4; i++) {
-            batch_random(&model, batch, (uint32_t)model_random(&model, 100), epoch > 60 ? 900 : IDS);
+            batch_random(&model, batch, (uint32_t)model_random(&model, 100),
+                         epoch > 60 ? 900 : IDS);
             CU_ASSERT_TRUE(model_upsert(&model, batch));
         }
         uint32_t removals = epoch % 40 == 39 ? IDS : (uint32_t)model_random(&model, 80);
@@ -166,8 +172,7 @@ static void pictures_take(struct pictures *pictures, const struct model *model)
             const struct eng_segment *segment = eng_table_segment(model->table, unit);
             CU_ASSERT_TRUE_FATAL(pictures->count < 4096);
             pictures->of[pictures->count].segment = segment;
-            pictures->of[pictures->count].hash =
-                shm_hash(segment, model->table->layout.size_bytes);
+            pictures->of[pictures->count].hash = shm_hash(segment, model->table->layout.size_bytes);
             pictures->count++;
         }
     }
@@ -215,7 +220,8 @@ static void while_an_image_lives_no_segment_of_it_is_written(void)
         uint32_t from = (uint32_t)(60000 + (epoch - 2) * 10000);
         model_upsert_ids(&model, 0, 60000);
         model_upsert_ids(&model, from, from + 10000); /* with splits of copied segments */
-        for (uint32_t i = 0; i < 3000; i++) model_remove(&model, (uint32_t)model_random(&model, from));
+        for (uint32_t i = 0; i < 3000; i++)
+            model_remove(&model, (uint32_t)model_random(&model, from));
         CU_ASSERT_EQUAL(pictures_changed(pictures, &model), 0);
         model_check(&model);
         eng_table_statistics(model.table, &after);
@@ -328,7 +334,8 @@ static void an_image_walks_the_table_as_it_was(void)
         _exit(walked == IDS / 2 ? 0 : 4);
     }
     model_upsert_ids(&model, 0, IDS);
-    for (uint32_t id = 0; id < IDS; id += 3) model_remove(&model, id);
+    for (uint32_t id = 0; id < IDS; id += 3)
+        model_remove(&model, id);
     CU_ASSERT_EQUAL(write(go[1], "x", 1), 1);
     int status;
     CU_ASSERT_EQUAL(waitpid(image, &status, 0), image);

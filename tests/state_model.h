@@ -1,6 +1,6 @@
 /* A plain map to compare a table with: keys are made from ids 0..n-1, the map is an array by id.
- * Every value is full of bytes that depend on the id and on how often it was written, so that a value
- * that lands in a wrong place, or only half of it, is seen. */
+ * Every value is full of bytes that depend on the id and on how often it was written, so that a
+ * value that lands in a wrong place, or only half of it, is seen. */
 #ifndef TESTS_STATE_MODEL_H
 #define TESTS_STATE_MODEL_H
 
@@ -33,14 +33,16 @@ static inline uint64_t model_random(struct model *model, uint64_t below)
     return (model->random * 0x9e3779b97f4a7c15u >> 11) % below;
 }
 
-/* Key 0 is all zeros, or empty. Keys of variable size are 0 to 40 bytes, and one is of a megabyte. */
+/* Key 0 is all zeros, or empty. Keys of variable size are 0 to 40 bytes, and one is of a megabyte.
+ */
 static inline uint32_t model_key(const struct model *model, uint64_t id, char *key)
 {
     if (model->spec.key_bytes != 0) {
         uint32_t bytes = model->spec.key_bytes;
         memset(key, 0, bytes);
         memcpy(key, &id, bytes < 8 ? bytes : 8);
-        for (uint32_t i = 8; i < bytes; i++) key[i] = (char)(id * 31 + i * (id != 0));
+        for (uint32_t i = 8; i < bytes; i++)
+            key[i] = (char)(id * 31 + i * (id != 0));
         return bytes;
     }
     if (id == 0) return 0;
@@ -73,9 +75,11 @@ static inline bool model_value_is(const struct model *model, uint64_t id, uint32
 static inline void model_open(struct model *model, struct eng_table_spec spec, uint32_t ids,
                               uint64_t (*hash_of)(uint64_t))
 {
-    *model = (struct model){.spec = spec, .hash_of = hash_of, .ids = ids, .random = 88172645463325252};
+    *model =
+        (struct model){.spec = spec, .hash_of = hash_of, .ids = ids, .random = 88172645463325252};
     model->version = calloc(ids, sizeof *model->version);
-    for (uint32_t i = 0; i < ENG_TABLE_BATCH_MAX; i++) model->keys[i] = malloc(8192);
+    for (uint32_t i = 0; i < ENG_TABLE_BATCH_MAX; i++)
+        model->keys[i] = malloc(8192);
     if (spec.name == NULL) model->spec.name = "model";
     if (hash_of != NULL) model->spec.hash_is_stored = true;
     CU_ASSERT_EQUAL_FATAL(eng_arena_open(&model->arena, (uint64_t)8 << 30, 0), 0);
@@ -89,7 +93,8 @@ static inline void model_close(struct model *model)
     CU_ASSERT_TRUE(eng_arena_thaw(model->arena, UINT64_MAX, UINT32_MAX));
     CU_ASSERT_EQUAL(eng_arena_bytes(model->arena), 0);
     eng_arena_close(model->arena);
-    for (uint32_t i = 0; i < ENG_TABLE_BATCH_MAX; i++) free(model->keys[i]);
+    for (uint32_t i = 0; i < ENG_TABLE_BATCH_MAX; i++)
+        free(model->keys[i]);
     free(model->version);
 }
 
@@ -113,7 +118,8 @@ static inline void model_make(struct model *model, struct model_batch *batch)
     }
 }
 
-static inline const uint32_t *model_sizes(const struct model *model, const struct model_batch *batch)
+static inline const uint32_t *model_sizes(const struct model *model,
+                                          const struct model_batch *batch)
 {
     return model->spec.key_bytes == 0 ? batch->sizes : NULL;
 }
@@ -127,8 +133,8 @@ static inline bool model_upsert(struct model *model, struct model_batch *batch)
         return false;
     uint32_t wrong = 0;
     for (uint32_t i = 0; i < batch->count; i++)
-        wrong += !model_value_is(model, batch->ids[i], model->version[batch->ids[i]],
-                                 batch->values[i]);
+        wrong +=
+            !model_value_is(model, batch->ids[i], model->version[batch->ids[i]], batch->values[i]);
     for (uint32_t i = 0; i < batch->count; i++) {
         uint32_t *version = &model->version[batch->ids[i]];
         wrong += !model_value_is(model, batch->ids[i], *version, batch->values[i]);
@@ -173,7 +179,8 @@ static inline void model_upsert_ids(struct model *model, uint32_t from, uint32_t
     struct model_batch *batch = calloc(1, sizeof *batch);
     while (from < to) {
         batch->count = 0;
-        while (from < to && batch->count < 256) batch->ids[batch->count++] = from++;
+        while (from < to && batch->count < 256)
+            batch->ids[batch->count++] = from++;
         CU_ASSERT_TRUE(model_upsert(model, batch));
     }
     free(batch);
@@ -182,8 +189,10 @@ static inline void model_upsert_ids(struct model *model, uint32_t from, uint32_t
 static inline uint32_t model_id_of(const struct model *model, const void *key, uint32_t key_bytes)
 {
     uint64_t id = 0;
-    if (model->spec.key_bytes != 0) memcpy(&id, key, key_bytes < 8 ? key_bytes : 8);
-    else if (key_bytes > 0) memcpy(&id, (const char *)key + key_bytes - 3, 3);
+    if (model->spec.key_bytes != 0)
+        memcpy(&id, key, key_bytes < 8 ? key_bytes : 8);
+    else if (key_bytes > 0)
+        memcpy(&id, (const char *)key + key_bytes - 3, 3);
     return id < model->ids ? (uint32_t)id : UINT32_MAX;
 }
 
@@ -196,7 +205,8 @@ static inline void model_check(struct model *model)
     uint64_t directory = statistics.directory_entries * 8, bytes = 512, entries = 0;
     if (statistics.directory_entries > 2) {
         uint64_t block = 512;
-        while (block < directory) block *= 2;
+        while (block < directory)
+            block *= 2;
         bytes += block <= 65536 ? block : eng_arena_blob_bytes(directory);
     }
     for (uint64_t at = model->spec.hash_first;;) {

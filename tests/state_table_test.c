@@ -1,7 +1,7 @@
 /* engine/state/table: keys to values, compared with a plain map.
  * Method: random batches of upserts and finds, with equal keys in one batch, and removals, over all
- * kinds of keys and values; what the table says is compared after each batch, all of it, in order and
- * to the byte, now and then. */
+ * kinds of keys and values; what the table says is compared after each batch, all of it, in order
+ * and to the byte, now and then. */
 #include "tests/state_model.h"
 
 static void model_run(struct eng_table_spec spec, uint32_t ids, uint32_t rounds,
@@ -27,7 +27,8 @@ static void model_run(struct eng_table_spec spec, uint32_t ids, uint32_t rounds,
         if (round % 32 == 0) model_check(&model);
     }
     model_check(&model);
-    for (uint32_t id = 0; id < ids; id++) model_remove(&model, id);
+    for (uint32_t id = 0; id < ids; id++)
+        model_remove(&model, id);
     model_check(&model);
     CU_ASSERT_EQUAL(eng_table_bytes(model.table), 512); /* all memory came back */
     model_upsert_ids(&model, 0, ids < 3000 ? ids : 3000);
@@ -59,8 +60,8 @@ static void wide_keys_behave_like_a_map(void)
               200, NULL);
     model_run((struct eng_table_spec){.key_bytes = 8, .value_bytes = 48}, 5000, 100, NULL);
     model_run((struct eng_table_spec){.key_bytes = 11, .value_bytes = 100}, 5000, 100, NULL);
-    model_run((struct eng_table_spec){.key_bytes = 8, .value_bytes = 32, .value_align = 16}, 5000, 100,
-              NULL);
+    model_run((struct eng_table_spec){.key_bytes = 8, .value_bytes = 32, .value_align = 16}, 5000,
+              100, NULL);
     model_run((struct eng_table_spec){.key_bytes = 40, .value_bytes = 2000}, 2000, 60, NULL);
     model_run((struct eng_table_spec){.key_bytes = 96, .value_bytes = 4000}, 600, 30, NULL);
 }
@@ -119,13 +120,14 @@ static void hostile_hashes_are_slow_but_right(void)
         model_run((struct eng_table_spec){.key_bytes = 8, .value_bytes = 8}, 3000, 60, hostile[i]);
         model_run((struct eng_table_spec){.value_bytes = 8}, 1500, 40, hostile[i]);
     }
-    model_run((struct eng_table_spec){.key_bytes = 8, .value_bytes = 8}, 40000, 100, hash_half_alike);
+    model_run((struct eng_table_spec){.key_bytes = 8, .value_bytes = 8}, 40000, 100,
+              hash_half_alike);
 }
 
 static void stored_hashes_behave_like_a_map(void)
 {
-    model_run((struct eng_table_spec){.key_bytes = 8, .value_bytes = 8, .hash_is_stored = true}, 20000,
-              100, NULL);
+    model_run((struct eng_table_spec){.key_bytes = 8, .value_bytes = 8, .hash_is_stored = true},
+              20000, 100, NULL);
 }
 
 static void a_range_walk_sees_exactly_its_hashes(void)
@@ -134,7 +136,8 @@ static void a_range_walk_sees_exactly_its_hashes(void)
     model_open(&model, (struct eng_table_spec){.key_bytes = 8, .value_bytes = 8}, 20000, NULL);
     model_upsert_ids(&model, 0, 20000);
     for (uint32_t round = 0; round < 200; round++) {
-        uint64_t a = model_random(&model, UINT64_MAX) << 11, b = model_random(&model, UINT64_MAX) << 11;
+        uint64_t a = model_random(&model, UINT64_MAX) << 11, b = model_random(&model, UINT64_MAX)
+                                                                 << 11;
         uint64_t from = a < b ? a : b, last = round % 3 == 0 ? from + (b >> 20) : a < b ? b : a;
         uint64_t expected = 0, walked = 0, outside = 0, hash;
         if (last < from) continue;
@@ -152,7 +155,8 @@ static void a_range_walk_sees_exactly_its_hashes(void)
         CU_ASSERT_EQUAL(outside, 0);
         walked = 0;
         eng_table_walk_range(&walk, model.table, from, last);
-        while (eng_table_walk_next(&walk, NULL, NULL, NULL, NULL)) walked++;
+        while (eng_table_walk_next(&walk, NULL, NULL, NULL, NULL))
+            walked++;
         CU_ASSERT_EQUAL(walked, expected);
     }
     model_close(&model);
@@ -184,7 +188,8 @@ static void a_walk_in_pieces_survives_changes(void)
             model_remove(&model, 20000 + (uint32_t)model_random(&model, 40000));
     }
     uint32_t missed = 0;
-    for (uint32_t id = 0; id < 20000; id++) missed += !seen[id];
+    for (uint32_t id = 0; id < 20000; id++)
+        missed += !seen[id];
     CU_ASSERT_EQUAL(missed, 0);
     CU_ASSERT_EQUAL(twice, 0);
     CU_ASSERT_TRUE(steps > 20);
@@ -199,10 +204,8 @@ static void a_table_may_own_a_part_of_the_hashes(void)
     struct model model;
     uint64_t first = UINT64_MAX / 3 + 1, last = UINT64_MAX / 3 * 2;
     model_open(&model,
-               (struct eng_table_spec){.key_bytes = 8,
-                                       .value_bytes = 8,
-                                       .hash_first = first,
-                                       .hash_last = last},
+               (struct eng_table_spec){
+                   .key_bytes = 8, .value_bytes = 8, .hash_first = first, .hash_last = last},
                400000, NULL);
     struct model_batch *batch = calloc(1, sizeof *batch);
     for (uint64_t id = 0; id < 400000;) {

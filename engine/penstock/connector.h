@@ -124,7 +124,7 @@ void pen_add_print(pen_stream stream, const struct pen_print *print);
 
 struct pen_tcp {
     struct pen_origin origin;
-    enum pen_format format; /* reading: 0 is lines; writing: default JSON */
+    enum pen_format format;       /* reading: 0 is lines; writing: default JSON */
     const struct pen_schema *out; /* NULL: pen_line, when there is no format */
     const char *address;          /* host:port; [::1]:port */
     bool reconnect;

@@ -26,8 +26,8 @@ _Static_assert(ARENA_RANGE_BYTES_MAX / ENG_BLOCK_BYTES_MIN <= UINT32_MAX, "units
 /* Runs and slabs are named by their index; run 0 and slab 0 are never given out, so 0 ends lists.
  * What is known of them lies apart from them: their pages hold nothing but blocks. */
 struct arena_run {
-    uint64_t free[2];    /* one bit a block */
-    uint64_t retired[2]; /* freed, but an image may read it */
+    uint64_t free[2];                        /* one bit a block */
+    uint64_t retired[2];                     /* freed, but an image may read it */
     uint32_t next, previous;                 /* runs of one class with free blocks */
     uint32_t retired_next, retired_previous; /* runs with retired blocks, oldest first */
     uint32_t retired_epoch;
@@ -57,9 +57,9 @@ struct eng_arena {
 
     struct arena_run *runs;
     struct arena_slab *slabs;
-    uint32_t slab_count;  /* slabs ever taken, slab 0 included */
-    uint32_t spare;       /* empty slabs, left out of forks, by next */
-    char *extents;        /* lowest byte given to jemalloc; the range's end at first */
+    uint32_t slab_count; /* slabs ever taken, slab 0 included */
+    uint32_t spare;      /* empty slabs, left out of forks, by next */
+    char *extents;       /* lowest byte given to jemalloc; the range's end at first */
     struct arena_list run_lists[ARENA_AGES][ARENA_CLASSES]; /* with free blocks */
     struct arena_list slab_lists[ARENA_AGES];               /* with free runs */
     uint32_t retired_head, retired_tail;
@@ -168,18 +168,24 @@ static void arena_run_link(struct eng_arena *arena, struct arena_list *list, uin
     struct arena_run *run = &arena->runs[index];
     run->previous = 0;
     run->next = list->head;
-    if (list->head != 0) arena->runs[list->head].previous = index;
-    else list->tail = index;
+    if (list->head != 0)
+        arena->runs[list->head].previous = index;
+    else
+        list->tail = index;
     list->head = index;
 }
 
 static void arena_run_unlink(struct eng_arena *arena, struct arena_list *list, uint32_t index)
 {
     struct arena_run *run = &arena->runs[index];
-    if (run->previous != 0) arena->runs[run->previous].next = run->next;
-    else list->head = run->next;
-    if (run->next != 0) arena->runs[run->next].previous = run->previous;
-    else list->tail = run->previous;
+    if (run->previous != 0)
+        arena->runs[run->previous].next = run->next;
+    else
+        list->head = run->next;
+    if (run->next != 0)
+        arena->runs[run->next].previous = run->previous;
+    else
+        list->tail = run->previous;
     run->next = run->previous = 0;
 }
 
@@ -188,25 +194,31 @@ static void arena_slab_link(struct eng_arena *arena, struct arena_list *list, ui
     struct arena_slab *slab = &arena->slabs[index];
     slab->previous = 0;
     slab->next = list->head;
-    if (list->head != 0) arena->slabs[list->head].previous = index;
-    else list->tail = index;
+    if (list->head != 0)
+        arena->slabs[list->head].previous = index;
+    else
+        list->tail = index;
     list->head = index;
 }
 
 static void arena_slab_unlink(struct eng_arena *arena, struct arena_list *list, uint32_t index)
 {
     struct arena_slab *slab = &arena->slabs[index];
-    if (slab->previous != 0) arena->slabs[slab->previous].next = slab->next;
-    else list->head = slab->next;
-    if (slab->next != 0) arena->slabs[slab->next].previous = slab->previous;
-    else list->tail = slab->previous;
+    if (slab->previous != 0)
+        arena->slabs[slab->previous].next = slab->next;
+    else
+        list->head = slab->next;
+    if (slab->next != 0)
+        arena->slabs[slab->next].previous = slab->previous;
+    else
+        list->tail = slab->previous;
     slab->next = slab->previous = 0;
 }
 
 /* Puts everything of one age behind what is of the other. Takes the same time for any number. */
 static void arena_age_all(struct eng_arena *arena, enum arena_age from, enum arena_age to)
 {
-    for (uint32_t class = 0; class < ARENA_CLASSES; class++) {
+    for (uint32_t class = 0; class < ARENA_CLASSES; class ++) {
         struct arena_list *a = &arena->run_lists[to][class], *b = &arena->run_lists[from][class];
         if (b->head == 0) continue;
         if (a->head == 0) {
@@ -250,8 +262,8 @@ static uint32_t arena_slab_take(struct eng_arena *arena)
         index = arena->slab_count++;
         eng_poison_taken(end - ENG_SLAB_BYTES, ENG_SLAB_BYTES);
     }
-    arena->slabs[index] = (struct arena_slab){.free_runs = UINT32_MAX,
-                                              .born = (uint32_t)arena->epoch};
+    arena->slabs[index] =
+        (struct arena_slab){.free_runs = UINT32_MAX, .born = (uint32_t)arena->epoch};
     arena_slab_link(arena, &arena->slab_lists[ARENA_YOUNG], index);
     return index;
 }
@@ -375,8 +387,10 @@ static void arena_retire(struct eng_arena *arena, uint32_t index, uint32_t bit)
     run->retired[bit / 64] |= mask;
     run->retired_epoch = (uint32_t)arena->epoch;
     run->retired_previous = arena->retired_tail;
-    if (arena->retired_tail != 0) arena->runs[arena->retired_tail].retired_next = index;
-    else arena->retired_head = index;
+    if (arena->retired_tail != 0)
+        arena->runs[arena->retired_tail].retired_next = index;
+    else
+        arena->retired_head = index;
     arena->retired_tail = index;
     arena->retired_bytes += (uint64_t)ENG_BLOCK_BYTES_MIN << run->class;
 }
@@ -502,7 +516,8 @@ bool eng_arena_thaw(struct eng_arena *arena, uint64_t oldest, uint32_t runs_max)
         arena->retired_bytes -= count * block_bytes;
         char *base = arena->base + (uint64_t)index * ARENA_RUN_BYTES;
         for (uint32_t bit = 0; bit < ARENA_UNITS_PER_RUN; bit++)
-            if (bits[bit / 64] >> bit % 64 & 1) eng_poison_taken(base + bit * block_bytes, block_bytes);
+            if (bits[bit / 64] >> bit % 64 & 1)
+                eng_poison_taken(base + bit * block_bytes, block_bytes);
         arena_run_release(arena, index, bits, count);
     }
     return true;

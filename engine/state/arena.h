@@ -2,15 +2,17 @@
  *
  *      base                                                                          base + range
  *       | slab | slab | slab | ...  -->           (untouched)          <-- ... | extent | extent |
- *       |<-- blocks: segments of tables -->|              |<-- blobs: a jemalloc arena's extents -->|
+ *       |<-- blocks: segments of tables -->|              |<-- blobs: a jemalloc arena's extents
+ * -->|
  *
  * One range of address space is reserved when the worker starts: MAP_PRIVATE, so that fork() makes
- * an image of it, and MAP_NORESERVE, so that it costs nothing until it is touched. What lives in it:
+ * an image of it, and MAP_NORESERVE, so that it costs nothing until it is touched. What lives in
+ * it:
  *
  *   blocks  of a power of two bytes, 512 B to 64 KiB: segments of tables. From below come slabs of
  *           2 MiB (one huge page), each cut into runs of 64 KiB, each run into blocks of one size.
- *   blobs   of any size: values that vary, long keys, large directories. A jemalloc arena of its own
- *           whose extents come from above by hooks.
+ *   blobs   of any size: values that vary, long keys, large directories. A jemalloc arena of its
+ * own whose extents come from above by hooks.
  *
  * What is given out is counted to the byte (eng_arena_bytes), what has been touched by slab and
  * extent (eng_arena_touched_bytes). With a budget an allocation that would exceed it returns NULL:
@@ -46,9 +48,9 @@ enum {
 
 struct eng_arena;
 
-/* Reserves the range: range_bytes of it, or 1 TiB for 0; where the limits of the process allow less,
- * the half, the quarter, and so on. budget_bytes is the most that may be given out, 0 for no limit.
- * Returns 0 or -errno; on failure *arena is untouched. */
+/* Reserves the range: range_bytes of it, or 1 TiB for 0; where the limits of the process allow
+ * less, the half, the quarter, and so on. budget_bytes is the most that may be given out, 0 for no
+ * limit. Returns 0 or -errno; on failure *arena is untouched. */
 int eng_arena_open(struct eng_arena **arena, uint64_t range_bytes, uint64_t budget_bytes);
 void eng_arena_close(struct eng_arena *arena); /* everything in it is gone; accepts NULL */
 
@@ -57,13 +59,13 @@ void eng_arena_close(struct eng_arena *arena); /* everything in it is gone; acce
  * and read as zero: unit 0 means none, and looks like an empty segment. */
 char *eng_arena_base(const struct eng_arena *arena);
 
-/* A block of a power of two from ENG_BLOCK_BYTES_MIN to _MAX, aligned to its size, not zeroed. NULL:
- * the budget or the range is exhausted. */
+/* A block of a power of two from ENG_BLOCK_BYTES_MIN to _MAX, aligned to its size, not zeroed.
+ * NULL: the budget or the range is exhausted. */
 void *eng_arena_block(struct eng_arena *arena, uint32_t size_bytes);
 void eng_arena_block_free(struct eng_arena *arena, void *block, uint32_t size_bytes);
 
-/* A blob of size_bytes > 0, aligned to 16, not zeroed. NULL: budget or range are exhausted. It never
- * moves. size_bytes of the free is that of the allocation. */
+/* A blob of size_bytes > 0, aligned to 16, not zeroed. NULL: budget or range are exhausted. It
+ * never moves. size_bytes of the free is that of the allocation. */
 void *eng_arena_blob(struct eng_arena *arena, uint64_t size_bytes);
 void eng_arena_blob_free(struct eng_arena *arena, void *blob, uint64_t size_bytes);
 /* What a blob of size_bytes is counted as: its size class. */
@@ -88,8 +90,8 @@ void eng_arena_set_epoch(struct eng_arena *arena, uint64_t epoch);
  * epoch is above the current one. */
 void eng_arena_freeze(struct eng_arena *arena, uint64_t epoch);
 
-/* The epoch of the last freeze while images live, else 0: blocks last written before it belong to an
- * image too. */
+/* The epoch of the last freeze while images live, else 0: blocks last written before it belong to
+ * an image too. */
 uint64_t eng_arena_frozen(const struct eng_arena *arena);
 
 /* No image of a cut below `oldest` lives any more; UINT64_MAX when none lives at all. Gives back at

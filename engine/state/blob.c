@@ -71,8 +71,7 @@ static bool blob_on_merge(extent_hooks_t *hooks, void *a, size_t size_a, void *b
 
 static int blob_flags(const struct eng_blobs *blobs)
 {
-    return (int)MALLOCX_ARENA(blobs->arena) | MALLOCX_TCACHE_NONE |
-           MALLOCX_ALIGN(BLOB_ALIGN_BYTES);
+    return (int)MALLOCX_ARENA(blobs->arena) | MALLOCX_TCACHE_NONE | MALLOCX_ALIGN(BLOB_ALIGN_BYTES);
 }
 
 void eng_blobs_open(struct eng_blobs *blobs, eng_blob_source *source, void *owner)

@@ -62,7 +62,8 @@ int eng_segment_layout_init(struct eng_segment_layout *layout, uint32_t key_byte
            segment_blocks_in(layout, layout->full_bytes) < SEGMENT_FULL_BLOCKS_MIN)
         layout->full_bytes *= 2;
     layout->first_bytes = ENG_BLOCK_BYTES_MIN;
-    while (segment_blocks_in(layout, layout->first_bytes) == 0) layout->first_bytes *= 2;
+    while (segment_blocks_in(layout, layout->first_bytes) == 0)
+        layout->first_bytes *= 2;
     eng_segment_layout_resize(layout, layout->first_bytes);
     return 0;
 }
@@ -89,9 +90,8 @@ int32_t eng_segment_seek(const struct eng_segment_layout *layout, const struct e
         const char *at = eng_segment_block(layout, segment, block);
         for (uint32_t hits = eng_segment_match(at, key->word); hits != 0; hits &= hits - 1) {
             uint32_t index = eng_segment_first(hits);
-            if (layout->narrow ||
-                eng_segment_is_key(layout, eng_segment_body_of(layout, at, index), key->bytes,
-                                   key->size_bytes))
+            if (layout->narrow || eng_segment_is_key(layout, eng_segment_body_of(layout, at, index),
+                                                     key->bytes, key->size_bytes))
                 return (int32_t)segment_slot(block, index);
         }
         if (eng_segment_match(at, 0) != 0) return -1; /* [S1] */
@@ -133,8 +133,10 @@ void *eng_segment_insert(const struct eng_segment_layout *layout, struct eng_seg
     uint32_t slot = segment_claim(layout, segment, key->hash, key->word);
     char *body = eng_segment_body(layout, segment, slot);
     memset(body, 0, layout->body_bytes);
-    if (text != NULL) memcpy(body, text, sizeof *text);
-    else if (!layout->narrow) memcpy(body, key->bytes, layout->key_bytes);
+    if (text != NULL)
+        memcpy(body, text, sizeof *text);
+    else if (!layout->narrow)
+        memcpy(body, key->bytes, layout->key_bytes);
     segment->count++;
     return body + layout->value_offset;
 }
@@ -159,8 +161,8 @@ static void segment_close_hole(const struct eng_segment_layout *layout, struct e
             if (from_home < from_hole) continue;
             char *hole = eng_segment_block(layout, segment, hole_block);
             ((uint64_t *)(void *)hole)[hole_index] = words[i];
-            memcpy(eng_segment_body_of(layout, hole, hole_index), eng_segment_body_of(layout, at, i),
-                   layout->body_bytes);
+            memcpy(eng_segment_body_of(layout, hole, hole_index),
+                   eng_segment_body_of(layout, at, i), layout->body_bytes);
             words[i] = 0;
             hole_block = block;
             hole_index = i;

@@ -4,25 +4,27 @@
  *      [header][ block 0 ][ block 1 ][ block 2 ] ...
  *
  *      header:  count, overflow link, depth; and the value of key 0 in narrow tables
- *      block:   [ word ][ word ][ word ][ word ][ body ][ body ][ body ][ body ]       32 + 4 bodies
+ *      block:   [ word ][ word ][ word ][ word ][ body ][ body ][ body ][ body ]       32 + 4
+ * bodies
  *
  * A word of 0 is an empty slot. There are two kinds of tables:
  *
  *      narrow   keys of at most 8 bytes, values of at most 40: the word is the key itself, padded
- *               with zeros, the body is the value. With 8-byte values a block is one cache line, and
- *               a hit touches that line and nothing else. Key 0 has its place in the header.
- *      wide     all else: the word is the hash (0 counts as 1), the body is the key, then the value.
- *               A key of variable size is 16 bytes: its size and the key itself up to 12 bytes, or
- *               4 bytes of it and a pointer to a blob.
+ *               with zeros, the body is the value. With 8-byte values a block is one cache line,
+ * and a hit touches that line and nothing else. Key 0 has its place in the header. wide     all
+ * else: the word is the hash (0 counts as 1), the body is the key, then the value. A key of
+ * variable size is 16 bytes: its size and the key itself up to 12 bytes, or 4 bytes of it and a
+ * pointer to a blob.
  *
- * So comparing four words is both the tag comparison of other tables and, in a narrow one, the whole
- * comparison. An entry belongs into its home block, chosen by the low half of the hash, or into the
- * first block after it that had room: whoever looks for it goes on from block to block until one
- * has an empty slot. [S1] Between an entry's home and its place every block is full. Removal moves
- * entries back to keep that; there are no tombstones. A segment is never filled beyond 13/16, so
- * every search ends.
+ * So comparing four words is both the tag comparison of other tables and, in a narrow one, the
+ * whole comparison. An entry belongs into its home block, chosen by the low half of the hash, or
+ * into the first block after it that had room: whoever looks for it goes on from block to block
+ * until one has an empty slot. [S1] Between an entry's home and its place every block is full.
+ * Removal moves entries back to keep that; there are no tombstones. A segment is never filled
+ * beyond 13/16, so every search ends.
  *
- * Directory and home use different bits of the hash: when a segment splits, an entry keeps its home.
+ * Directory and home use different bits of the hash: when a segment splits, an entry keeps its
+ * home.
  *
  * Nothing here allocates, and nothing knows about tables, epochs or other segments.
  */
@@ -51,9 +53,9 @@ enum {
 };
 
 struct eng_segment {
-    uint32_t count; /* entries here, key 0 included */
-    uint32_t next;  /* overflow segment, as a unit of the arena; 0 none */
-    uint64_t zero_word;   /* always 0: the key that zero_value belongs to */
+    uint32_t count;     /* entries here, key 0 included */
+    uint32_t next;      /* overflow segment, as a unit of the arena; 0 none */
+    uint64_t zero_word; /* always 0: the key that zero_value belongs to */
     char zero_value[ENG_SEGMENT_NARROW_VALUE_BYTES_MAX];
     uint8_t zero_present;
     uint8_t depth; /* how many top bits of the hash are equal in all of it, and in its overflow */

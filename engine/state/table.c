@@ -156,8 +156,7 @@ void *eng_table_insert_one(struct eng_table *table, const struct eng_segment_key
     return value;
 }
 
-bool eng_table_remove(struct eng_table *table, uint64_t hash, const void *bytes,
-                      uint32_t key_bytes)
+bool eng_table_remove(struct eng_table *table, uint64_t hash, const void *bytes, uint32_t key_bytes)
 {
     struct eng_segment_key key = eng_table_key(table, hash, bytes, key_bytes);
     if (eng_table_find_one(table, &key) == NULL) return false;

@@ -52,13 +52,13 @@ enum {
 
 /* Use designated initialisers: zero is the default of every field but the name. */
 struct eng_table_spec {
-    const char *name;      /* copied; cut off after ENG_TABLE_NAME_BYTES_MAX */
-    uint32_t key_bytes;    /* 0: keys of variable size */
-    uint32_t value_bytes;  /* 0: a set */
-    uint32_t value_align;  /* 0 to 8: 8; 16 */
-    bool hash_is_stored;   /* hashes are not shm_hash(key): keep them, 8 bytes an entry */
-    uint64_t hash_first;   /* the range that the table's owner owns, both ends included; */
-    uint64_t hash_last;    /* 0, 0: all of the hash space. Keeps directories small. */
+    const char *name;     /* copied; cut off after ENG_TABLE_NAME_BYTES_MAX */
+    uint32_t key_bytes;   /* 0: keys of variable size */
+    uint32_t value_bytes; /* 0: a set */
+    uint32_t value_align; /* 0 to 8: 8; 16 */
+    bool hash_is_stored;  /* hashes are not shm_hash(key): keep them, 8 bytes an entry */
+    uint64_t hash_first;  /* the range that the table's owner owns, both ends included; */
+    uint64_t hash_last;   /* 0, 0: all of the hash space. Keeps directories small. */
 };
 
 struct eng_table;
@@ -79,7 +79,8 @@ bool eng_table_upsert(struct eng_table *table, uint32_t count, const uint64_t *h
 void eng_table_find(const struct eng_table *table, uint32_t count, const uint64_t *hashes,
                     const void *const *keys, const uint32_t *key_sizes, void **values);
 
-/* As eng_table_find, for writing: segments are marked dirty, as with upsert, if the key is there. */
+/* As eng_table_find, for writing: segments are marked dirty, as with upsert, if the key is there.
+ */
 void eng_table_find_writable(struct eng_table *table, uint32_t count, const uint64_t *hashes,
                              const void *const *keys, const uint32_t *key_sizes, void **values);
 
@@ -90,7 +91,7 @@ uint64_t eng_table_count(const struct eng_table *table);
 uint64_t eng_table_bytes(const struct eng_table *table); /* segments, directory, keys: all of it */
 const char *eng_table_name(const struct eng_table *table);
 struct eng_arena *eng_table_arena(const struct eng_table *table);
-uint32_t eng_table_key_bytes(const struct eng_table *table);   /* as in the specification */
+uint32_t eng_table_key_bytes(const struct eng_table *table); /* as in the specification */
 uint32_t eng_table_value_bytes(const struct eng_table *table);
 
 /* The epoch is the worker's: this sets it for all tables of the arena (eng_arena_set_epoch). */
@@ -117,16 +118,16 @@ void eng_table_range_at(const struct eng_table *table, uint64_t hash,
  * eng_table_find_writable). Key and value are pointers into the table. */
 struct eng_table_walk {
     const struct eng_table *table;
-    uint64_t from, last;  /* what is asked for */
-    uint64_t index;       /* directory entry that comes next */
-    const char *segment;  /* being walked, or NULL */
-    uint32_t slot;        /* in it, that comes next */
-    bool whole;           /* the range being walked lies inside [from, last] */
+    uint64_t from, last; /* what is asked for */
+    uint64_t index;      /* directory entry that comes next */
+    const char *segment; /* being walked, or NULL */
+    uint32_t slot;       /* in it, that comes next */
+    bool whole;          /* the range being walked lies inside [from, last] */
 };
 
 void eng_table_walk_all(struct eng_table_walk *walk, const struct eng_table *table);
-void eng_table_walk_range(struct eng_table_walk *walk, const struct eng_table *table,
-                          uint64_t from, uint64_t last);
+void eng_table_walk_range(struct eng_table_walk *walk, const struct eng_table *table, uint64_t from,
+                          uint64_t last);
 /* False: that was all. Any of the results may be NULL. */
 bool eng_table_walk_next(struct eng_table_walk *walk, uint64_t *hash, const void **key,
                          uint32_t *key_bytes, void **value);
@@ -151,11 +152,11 @@ bool eng_table_walk_step(struct eng_table_walk *walk, const struct eng_table *ta
 
 struct eng_table_statistics {
     uint64_t segments, overflow_segments, directory_entries;
-    uint64_t moved;         /* entries ever moved by growth */
-    uint64_t moved_max;     /* by one split or doubling, the most */
-    uint64_t splits;        /* splits and doublings */
-    uint64_t relocated;     /* segments copied for images */
-    uint64_t refused;       /* copies that the budget did not allow: written in place */
+    uint64_t moved;     /* entries ever moved by growth */
+    uint64_t moved_max; /* by one split or doubling, the most */
+    uint64_t splits;    /* splits and doublings */
+    uint64_t relocated; /* segments copied for images */
+    uint64_t refused;   /* copies that the budget did not allow: written in place */
 };
 void eng_table_statistics(const struct eng_table *table, struct eng_table_statistics *statistics);
 

@@ -1,9 +1,9 @@
 #include "engine/state/table_inside.h"
 
 enum {
-    BATCH_AHEAD = 32, /* keys between the prefetch of a home block and the look into it */
+    BATCH_AHEAD = 32,        /* keys between the prefetch of a home block and the look into it */
     BATCH_SECOND_AHEAD = 12, /* between the prefetch of what comes after it and the look */
-    BATCH_STEPS_AHEAD = 3, /* blocks: in a segment that is nearly full a search takes some steps */
+    BATCH_STEPS_AHEAD = 3,  /* blocks: in a segment that is nearly full a search takes some steps */
     BATCH_MISSED_PART = 24, /* one key in so many not at home: worth the second prefetch */
     BATCH_COLD_BYTES = 256 << 10, /* of tables that are worth the second prefetch */
 };
@@ -21,13 +21,13 @@ struct batch {
     const uint64_t *hashes;
     const void *const *keys;
     const uint32_t *key_sizes;
-    void **values; /* of a key that is still ahead: its home block */
-    uint32_t missed; /* keys that were not in their home block */
+    void **values;                               /* of a key that is still ahead: its home block */
+    uint32_t missed;                             /* keys that were not in their home block */
     uint64_t inserted[ENG_TABLE_BATCH_MAX / 64]; /* a bit for each key that was new */
 };
 
-static struct eng_segment_key batch_key(const struct eng_table *table,
-                                              const struct batch *batch, uint32_t i)
+static struct eng_segment_key batch_key(const struct eng_table *table, const struct batch *batch,
+                                        uint32_t i)
 {
     return eng_table_key(table, batch->hashes[i], batch->keys[i],
                          batch->key_sizes == NULL ? 0 : batch->key_sizes[i]);
@@ -110,9 +110,9 @@ batch_probe(const struct eng_table *table, enum batch_kind kind, uint32_t body_b
 }
 
 /* Begins the look-up of key i: its home block goes to values[i]. */
-static inline __attribute__((always_inline)) void
-batch_start(const struct batch_view *view, struct eng_table *writes,
-            const struct batch *batch, uint32_t i)
+static inline __attribute__((always_inline)) void batch_start(const struct batch_view *view,
+                                                              struct eng_table *writes,
+                                                              const struct batch *batch, uint32_t i)
 {
     batch->values[i] = batch_home(view, writes, batch->hashes[i]);
 }
@@ -142,9 +142,10 @@ batch_second(const struct eng_table *table, const struct batch_view *view, enum 
 
 /* Goes on where the home block of key i did not have it: the value, or NULL with the block in
  * *room that has an empty slot for it. NULL and NULL: the slow way decides. */
-static inline __attribute__((always_inline)) void *
-batch_displaced(const struct eng_table *table, enum batch_kind kind, const struct batch *batch,
-                uint32_t i, char **room)
+static inline __attribute__((always_inline)) void *batch_displaced(const struct eng_table *table,
+                                                                   enum batch_kind kind,
+                                                                   const struct batch *batch,
+                                                                   uint32_t i, char **room)
 {
     const struct eng_segment_layout *layout = &table->layout;
     uint32_t block_bytes = layout->block_bytes, body_bytes = layout->body_bytes;
@@ -200,8 +201,7 @@ static __attribute__((noinline)) bool batch_upsert_slow(struct eng_table *table,
 /* For key i, whose home block does not have it: displaced, or new and where it goes is known once
  * the search has ended [S1]. False: the arena refused. */
 static inline __attribute__((always_inline)) bool
-batch_upsert_missed(struct eng_table *table, enum batch_kind kind, struct batch *batch,
-                    uint32_t i)
+batch_upsert_missed(struct eng_table *table, enum batch_kind kind, struct batch *batch, uint32_t i)
 {
     char *room;
     void *value = batch_displaced(table, kind, batch, i, &room);
@@ -236,8 +236,10 @@ batch_upsert_missed(struct eng_table *table, enum batch_kind kind, struct batch 
     ((uint64_t *)(void *)room)[index] = word;
     memset(body, 0, body_bytes);
     if (kind == BATCH_WIDE) {
-        if (table->layout.key_bytes == 0) memcpy(body, &text, sizeof text);
-        else memcpy(body, key.bytes, key.size_bytes);
+        if (table->layout.key_bytes == 0)
+            memcpy(body, &text, sizeof text);
+        else
+            memcpy(body, key.bytes, key.size_bytes);
         body += table->layout.value_offset;
     }
     segment->count++;
@@ -348,10 +350,18 @@ bool eng_table_upsert(struct eng_table *table, uint32_t count, const uint64_t *h
     table->moves = 0;
     bool done = false;
     switch (batch_kind_of(table)) {
-    case BATCH_LINE: done = batch_upsert_run(table, BATCH_LINE, &batch); break;
-    case BATCH_NARROW_8: done = batch_upsert_run(table, BATCH_NARROW_8, &batch); break;
-    case BATCH_NARROW: done = batch_upsert_run(table, BATCH_NARROW, &batch); break;
-    case BATCH_WIDE: done = batch_upsert_run(table, BATCH_WIDE, &batch); break;
+    case BATCH_LINE:
+        done = batch_upsert_run(table, BATCH_LINE, &batch);
+        break;
+    case BATCH_NARROW_8:
+        done = batch_upsert_run(table, BATCH_NARROW_8, &batch);
+        break;
+    case BATCH_NARROW:
+        done = batch_upsert_run(table, BATCH_NARROW, &batch);
+        break;
+    case BATCH_WIDE:
+        done = batch_upsert_run(table, BATCH_WIDE, &batch);
+        break;
     }
     table->misses = batch.missed * BATCH_MISSED_PART > count; /* a guess at the next batch */
     if (!done) batch_undo(table, &batch);
@@ -394,10 +404,18 @@ void eng_table_find(const struct eng_table *table, uint32_t count, const uint64_
     const struct batch batch = {
         .count = count, .hashes = hashes, .keys = keys, .key_sizes = key_sizes, .values = values};
     switch (batch_kind_of(table)) {
-    case BATCH_LINE: batch_find_run(table, BATCH_LINE, &batch); break;
-    case BATCH_NARROW_8: batch_find_run(table, BATCH_NARROW_8, &batch); break;
-    case BATCH_NARROW: batch_find_run(table, BATCH_NARROW, &batch); break;
-    case BATCH_WIDE: batch_find_run(table, BATCH_WIDE, &batch); break;
+    case BATCH_LINE:
+        batch_find_run(table, BATCH_LINE, &batch);
+        break;
+    case BATCH_NARROW_8:
+        batch_find_run(table, BATCH_NARROW_8, &batch);
+        break;
+    case BATCH_NARROW:
+        batch_find_run(table, BATCH_NARROW, &batch);
+        break;
+    case BATCH_WIDE:
+        batch_find_run(table, BATCH_WIDE, &batch);
+        break;
     }
 }
 

@@ -28,7 +28,8 @@ static uint32_t grow_directory_block_bytes(uint64_t entries)
 {
     uint64_t bytes = entries * sizeof(struct eng_table_entry), block = ENG_BLOCK_BYTES_MIN;
     if (bytes > ENG_BLOCK_BYTES_MAX) return 0;
-    while (block < bytes) block *= 2;
+    while (block < bytes)
+        block *= 2;
     return (uint32_t)block;
 }
 
@@ -135,8 +136,10 @@ static struct eng_segment *grow_relocate(struct eng_table *table, struct eng_seg
         if (to == NULL) break;
         memcpy(to, from, table->layout.size_bytes);
         to->next = 0;
-        if (first == NULL) first = to;
-        else *link = eng_table_unit(table, to);
+        if (first == NULL)
+            first = to;
+        else
+            *link = eng_table_unit(table, to);
         link = &to->next;
         if (from->next != 0) continue;
 
@@ -244,7 +247,8 @@ static bool grow_double(struct eng_table *table, uint64_t index, struct eng_segm
     return true;
 }
 
-/* How many top bits are needed to tell the hashes of a chain, and one more, apart. 65: no number. */
+/* How many top bits are needed to tell the hashes of a chain, and one more, apart. 65: no number.
+ */
 static uint32_t grow_depth_needed(const struct eng_table *table, const struct eng_segment *segment,
                                   uint64_t hash)
 {
@@ -269,7 +273,8 @@ static uint32_t grow_depth_allowed(const struct eng_table *table)
     uint64_t segments = table->statistics.segments + table->statistics.overflow_segments;
     uint64_t entries_max = segments * GROW_ENTRIES_PER_SEGMENT + GROW_ENTRIES_MIN;
     uint32_t depth = table->depth;
-    while (depth < ENG_TABLE_DEPTH_MAX && grow_entries_at(table, depth + 1) <= entries_max) depth++;
+    while (depth < ENG_TABLE_DEPTH_MAX && grow_entries_at(table, depth + 1) <= entries_max)
+        depth++;
     return depth;
 }
 
@@ -311,7 +316,8 @@ struct grow_side {
 static bool grow_side_take(struct eng_table *table, struct grow_side *side, uint64_t entries,
                            uint32_t depth)
 {
-    uint64_t segments = entries == 0 ? 1 : (entries + table->layout.limit - 1) / table->layout.limit;
+    uint64_t segments =
+        entries == 0 ? 1 : (entries + table->layout.limit - 1) / table->layout.limit;
     *side = (struct grow_side){0};
     for (uint64_t i = 0; i < segments; i++) {
         struct eng_segment *segment = grow_take_segment(table, depth);

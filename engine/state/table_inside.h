@@ -5,11 +5,10 @@
  *      table_grow.c   everything that changes which segment is where: the directory
  *      table_walk.c   ranges and walks: reading only, safe in an image
  *
- * [T1] The entries of one segment are one aligned run of the directory (cut off where the table's own
- *      range ends), all with the same segment and the same epoch.
- * [T2] While segments are smaller than full size there is at most one, without overflow.
- * [T3] Whoever writes to a segment has called eng_table_writable() for it in this epoch: there is no
- *      other way to it.
+ * [T1] The entries of one segment are one aligned run of the directory (cut off where the table's
+ * own range ends), all with the same segment and the same epoch. [T2] While segments are smaller
+ * than full size there is at most one, without overflow. [T3] Whoever writes to a segment has
+ * called eng_table_writable() for it in this epoch: there is no other way to it.
  */
 #ifndef ENG_STATE_TABLE_INSIDE_H
 #define ENG_STATE_TABLE_INSIDE_H
@@ -97,7 +96,8 @@ void eng_table_run(const struct eng_table *table, uint64_t index, uint32_t depth
                    uint64_t *last);
 
 /* The seam through which every write to a segment goes: marks it dirty and, if an image may still
- * see it, moves it to a block of its own first. Called when the entry's epoch is not the current. */
+ * see it, moves it to a block of its own first. Called when the entry's epoch is not the current.
+ */
 void eng_table_writable(struct eng_table *table, uint64_t index);
 
 /* Gives an empty range a segment. False: the arena refused. */

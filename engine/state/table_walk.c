@@ -57,8 +57,8 @@ void eng_table_walk_range(struct eng_table_walk *walk, const struct eng_table *t
     if (walk->from < table->hash_first) walk->from = table->hash_first;
     if (walk->last > table->hash_last) walk->last = table->hash_last;
     /* A range apart from the table's has nothing in it. */
-    walk->index = walk->from > walk->last ? table->directory_count
-                                          : eng_table_index(table, walk->from);
+    walk->index =
+        walk->from > walk->last ? table->directory_count : eng_table_index(table, walk->from);
 }
 
 /* Goes to the next segment that may have entries of the walk. False: there is none. */
@@ -114,10 +114,13 @@ bool eng_table_walk_next(struct eng_table_walk *walk, uint64_t *hash, const void
     }
     const char *body = eng_segment_body(layout, segment, slot);
     const struct eng_segment_text *text = (const struct eng_segment_text *)(const void *)body;
-    if (key_bytes != NULL) *key_bytes = layout->key_bytes != 0 ? layout->key_bytes : text->size_bytes;
+    if (key_bytes != NULL)
+        *key_bytes = layout->key_bytes != 0 ? layout->key_bytes : text->size_bytes;
     if (key != NULL) {
-        if (layout->narrow) *key = eng_segment_word(layout, segment, slot);
-        else *key = layout->key_bytes != 0 ? body : eng_segment_text_bytes(text);
+        if (layout->narrow)
+            *key = eng_segment_word(layout, segment, slot);
+        else
+            *key = layout->key_bytes != 0 ? body : eng_segment_text_bytes(text);
     }
     if (value != NULL) *value = (char *)body + layout->value_offset;
     return true;
