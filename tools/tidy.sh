@@ -46,7 +46,8 @@ BEGIN { count = split(layers, name, " "); for (i = 1; i <= count; i++) rank[name
         why = "includes are written from the root"
     } else {
         to = folder_of(target)
-        if (to == "public") why = "public headers are included as <penstock...>"
+        if (to == "engine/examples") why = from == "tests" ? "" : "examples are for readers and tests"
+        else if (to == "public") why = "public headers are included as <penstock...>"
         else if (!(to in rank)) why = to " is no layer"
         else if (!(from in rank)) why = from " is no layer"
         else if (rank[to] > rank[from]) why = from " lies below " to
