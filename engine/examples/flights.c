@@ -99,11 +99,14 @@ static enum pen_taken show(pen_context *ctx, const struct route *route)
 }
 PEN_SINK(show, route);
 
-/* The worst first. Equal ones by name, so that every run prints the same. */
+/* The worst first, those of which nothing ever left last. Equal ones by name, so that every run
+ * prints the same. */
 static int by_delay(const void *a_, const void *b_)
 {
     const struct route *a = a_, *b = b_;
 
+    if (a->mean_delay_min.present != b->mean_delay_min.present)
+        return a->mean_delay_min.present ? -1 : 1;
     if (a->mean_delay_min.value != b->mean_delay_min.value)
         return a->mean_delay_min.value < b->mean_delay_min.value ? 1 : -1;
     int order = memcmp(&a->origin, &b->origin, sizeof a->origin);
@@ -111,36 +114,53 @@ static int by_delay(const void *a_, const void *b_)
     return order ? order : memcmp(&a->carrier, &b->carrier, sizeof a->carrier);
 }
 
-static void print_route(const struct route *route)
+static void print_route(size_t rank, const struct route *route)
 {
-    printf("%-8.8s %-8.8s %-8.8s %10lld %9lld %10.1f %9d\n", route->origin.text, route->dest.text,
-           route->carrier.text, (long long)route->departures,
-           (long long)(route->flights - route->departures), route->mean_delay_min.value,
-           route->worst_delay_min.value);
+    char mean[32] = "-", worst[32] = "-"; /* no flight has ever left */
+
+    if (route->mean_delay_min.present)
+        snprintf(mean, sizeof mean, "%.1f min", route->mean_delay_min.value);
+    if (route->worst_delay_min.present)
+        snprintf(worst, sizeof worst, "%d min", route->worst_delay_min.value);
+    printf("%4zu  %-6.8s  %-4.8s  %-7.8s  %10lld  %9lld  %10s  %11s\n", rank, route->origin.text,
+           route->dest.text, route->carrier.text, (long long)route->departures,
+           (long long)(route->flights - route->departures), mean, worst);
 }
 
-/* Called when the input has ended and every row has been written. */
+static void print_routes(const struct table *table, size_t count, const struct settings *settings)
+{
+    size_t shown = settings->limit < (int64_t)count ? (size_t)settings->limit : count;
+
+    printf("Routes and carriers with the worst mean delay of departure: %zu of %zu with %lld "
+           "departures or more\n\n",
+           shown, count, (long long)settings->least);
+    printf("%4s  %-6s  %-4s  %-7s  %10s  %9s  %10s  %11s\n", "rank", "origin", "dest", "carrier",
+           "departures", "cancelled", "mean delay", "worst delay");
+    for (size_t i = 0; i < shown; i++)
+        print_route(i + 1, &table->routes[i]);
+}
+
+/* Called when the input has ended and every row has been written; not when the job fails. */
 static void print_table(pen_context *ctx)
 {
-    const struct settings *settings = pen_user(ctx);
     struct table *table = pen_local(ctx, sizeof *table);
+    const struct settings *settings = pen_user(ctx);
     size_t count = 0;
-    int64_t flights = 0;
+    int64_t flights = 0, departures = 0;
 
     for (size_t i = 0; i < table->room; i++) {
         struct route route = table->routes[i];
+        if (route.carrier.text[0] == '\0') continue;
         flights += route.flights;
+        departures += route.departures;
         if (route.departures >= settings->least) table->routes[count++] = route;
     }
-    qsort(table->routes, count, sizeof *table->routes, by_delay);
-    printf("%-8s %-8s %-8s %10s %9s %10s %9s\n", "origin", "dest", "carrier", "departures",
-           "cancelled", "mean delay", "worst");
-    for (size_t i = 0; i < count && (int64_t)i < settings->limit; i++)
-        print_route(&table->routes[i]);
-    printf("%lld flights, %zu routes; shown are the worst of %zu with %lld departures or more. "
-           "Delays in minutes.\n",
-           (long long)flights, table->count, count, (long long)settings->least);
-    if (fflush(stdout) != 0) pen_fail(ctx, "cannot write to standard output");
+    if (count > 0) qsort(table->routes, count, sizeof *table->routes, by_delay);
+    print_routes(table, count, settings);
+    printf("\nAll %zu routes: %lld flights, %lld departures, %lld cancelled\n", table->count,
+           (long long)flights, (long long)departures, (long long)(flights - departures));
+    if (fflush(stdout) != 0 || ferror(stdout))
+        pen_fail(ctx, "cannot write the table to standard output");
     free(table->routes);
 }
 
@@ -153,6 +173,7 @@ void pen_job(pen_graph *graph)
 
     settings.limit = pen_arg_int(graph, "limit", 20, "routes to show");
     settings.least = pen_arg_int(graph, "least", 100, "departures that a route must have");
+    if (settings.limit < 0) settings.limit = 0;
 
     pen_stream flights = pen_read_csv(graph, flight, path);
     pen_stream routes =

@@ -1,0 +1,112 @@
+#!/bin/sh
+# Every example runs, and what it says is what awk, sort and uniq say about the same input.
+. "$(dirname "$0")/cli.sh"
+LC_ALL=C
+export LC_ALL
+examples=${PENSTOCK_BUILD:-$source_dir/build}/examples
+flights_gz=$source_dir/engine/examples/data/flights-2013.csv.gz
+gzip -dc "$flights_gz" >flights.csv
+
+same() { # what, file, file
+    cmp -s "$2" "$3" && [ -s "$2" ] && return
+    fail "$1: $2 and $3 differ"
+    diff "$2" "$3" | head -n 6 | cut -c1-200
+}
+ran="" # an example whose source is here and that is not run below is a hole in this test
+example() { # name, options and arguments
+    name=$1
+    shift
+    ran="$ran $name"
+    "$penstock" run "$examples/$name.so" --quiet "$@"
+}
+
+# ---- Every example can be built as its reader would, without a warning
+for source in "$source_dir"/engine/examples/*.c; do
+    name=$(basename "$source" .c)
+    expect 0 "$penstock" build "$source" -o "$name.so" && [ ! -s err ] || fail "$name.c is built with warnings"
+    expect 0 "$penstock" run "$name.so" -- --help
+    rm -f "$name.so"
+done
+
+# ---- flights: all of its result, at any parallelism
+awk -F, 'NR > 1 { k = $5 " " $6 " " $2; n[k]++; if ($7 == "") next
+                  d[k]++; s[k] += $7; if (!(k in w) || $7 + 0 > w[k]) w[k] = $7 + 0 }
+         END { for (k in n) if (d[k]) printf "%s %d %d %.1f min %d min\n", k, d[k], n[k] - d[k], s[k] / d[k], w[k]
+                            else printf "%s 0 %d - -\n", k, n[k] }' flights.csv | sort >wanted
+rows() { awk '$1 + 0 > 0 && $1 == ++n { $1 = ""; print substr($0, 2) }' out; }
+for parallelism in 1 2 4; do
+    for input in flights.csv "$flights_gz"; do
+        expect 0 example flights --parallelism $parallelism -- --flights "$input" --least 0 --limit 100000
+        rows | sort >got
+        same "flights, $parallelism workers" wanted got
+        in_out "worst mean delay of departure: $(wc -l <wanted) of $(wc -l <wanted) with 0 departures or more"
+        in_out "All $(wc -l <wanted) routes: 336776 flights, 328521 departures, 8255 cancelled"
+    done
+done
+nothing_left flights
+# The worst first; as many as asked; the same table in every run; columns under their names.
+expect 0 example flights --parallelism 1 -- --flights flights.csv --limit 20
+mv out first
+expect 0 example flights --parallelism 3 -- --flights flights.csv --limit 20
+same "the table of another run" first out
+rows | awk '$4 < 100' | grep -q . && fail "a route with few departures is shown"
+awk '$4 >= 100' wanted | sort -k6,6rn -k1,1 -k2,2 -k3,3 | head -n 20 | awk '{ print $6 }' >means
+rows | awk '{ print $6 }' >got
+same "the worst means" means got
+[ "$(sed -n '3,23p' out | awk '{ print length }' | sort -u | wc -l)" -eq 1 ] || fail "the columns are not aligned"
+sed -n 1p out | grep -q '^Routes and carriers with the worst mean delay of departure: 20 of ' || fail "no title"
+sed -n 3p out | grep -q '^rank  origin  dest  carrier  departures  cancelled  mean delay  worst delay$' || fail "no header"
+expect 0 example flights -- --flights flights.csv --limit 0 && in_out "delay of departure: 0 of"
+head -n 1 flights.csv >names.csv
+expect 0 example flights -- --flights names.csv && in_out "All 0 routes: 0 flights"
+# No half of a table: not of a file that is damaged, nor without a word on a disk that is full.
+head -c 500000 "$flights_gz" >cut.csv.gz
+expect 1 example flights -- --flights cut.csv.gz && in_err "the file ends in the middle" && one_message
+[ ! -s out ] || fail "a job that failed printed a table"
+said=0
+example flights -- --flights flights.csv >/dev/full 2>err || said=$?
+[ $said -eq 1 ] || fail "a table that could not be written: exit status $said"
+in_err "cannot write the table to standard output"
+expect 2 example flights && in_err "--flights"
+
+# ---- word_count: on standard input, against sort and uniq
+tr -cs 'A-Za-z' ' ' <"$source_dir/engine/README.md" | fold -s -w 60 >words.txt
+tr -s ' \t' '\n' <words.txt | grep -v '^$' | sort | uniq -c | awk '{ print $2, $1 }' | sort >wanted
+for parallelism in 1 2 4; do
+    example word_count --parallelism $parallelism <words.txt >out 2>err || fail "word_count fails"
+    # Rows of a word come in order: the last +I or +U is its count.
+    sed -n 's/^+[IU] text="\(.*\)" count=\([0-9]*\)$/\1 \2/p' out | awk '{ n[$1] = $2 } END { for (k in n) print k, n[k] }' | sort >got
+    same "word_count, $parallelism workers" wanted got
+done
+expect 0 example word_count -- --input words.txt
+nothing_left word_count
+
+# ---- flights_by_route: rows that take back and replace, folded
+awk -F, 'NR > 1 { k = $5 "," $6; n[k]++; m[k] += $10; if ($7 != "") d[k]++ }
+         END { for (k in n) print k "," n[k] "," d[k] + 0 "," m[k] }' flights.csv | sort >wanted
+expect 0 example flights_by_route --parallelism 2 -- --flights flights.csv --out routes
+cat routes/part-*.csv | awk -F, '$1 ~ /^[+][IU]$/ { k = $2 "," $3; r[k] = $4 "," $5 "," $7 } END { for (k in r) print k "," r[k] }' | sort >got
+same "flights_by_route" wanted got
+nothing_left flights_by_route
+
+# ---- first_job: the flights that were over four hours late
+awk -F, 'NR > 1 && $7 != "" && $7 > 240 { print substr($1, 1, 19) "Z", $2 " from " $5 " to " $6 }' flights.csv | sort >wanted
+expect 0 example first_job --parallelism 2 -- --flights flights.csv
+sed -n 's/^scheduled_at=\([^ ]*\) what="\(.*\)" hours_late=.*/\1 \2/p' out | sort >got
+same "first_job" wanted got
+
+# ---- journal_source: binary journals, each record once
+mkdir journals
+perl -e 'for $f (0..2) { open F, ">journals/$f"; print F pack "q3", 1356998400000000 + $_, $f, $_ for 0..1999 }'
+events=6000
+expect 0 example journal_source --parallelism 2 -- --dir journals
+[ "$(wc -l <out)" -eq $events ] && [ "$(sort -u out | wc -l)" -eq $events ] || fail "journal_source: $(wc -l <out) of $events events"
+expect 1 example journal_source -- --dir missing && in_err "cannot list missing: No such file or directory" && one_message
+nothing_left journal_source
+
+for source in "$source_dir"/engine/examples/*.c; do
+    name=$(basename "$source" .c)
+    grep -q '^void pen_job(' "$source" || continue
+    case " $ran " in *" $name "*) ;; *) fail "$name is not run" ;; esac
+done
+finish
