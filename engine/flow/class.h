@@ -7,15 +7,18 @@
  *               node->compiled. False: not possible, *reason says why (a mistake of the graph)
  *     release   the graph is closed: free what prepare has made. After every node's last use
  *     open      once for each subtask, before the user's open
- *     batch     a run of records at one port. The class calls the user's loop over eng_view(ctx,
- * batch) and returns; the chain delivers what was emitted. It never keeps the batch watermark the
- * subtask's watermark has risen (never falls); NULL: it is passed on. A class that has it calls
- * eng_pass_watermark itself when it is done with it step      sources, and sinks that hold back
- * records: a turn of the worker. Bounded, does not block, returns how much it did waits     true:
- * what was handed in is not done with, hand in nothing more (a sink that said PEN_AGAIN); NULL:
- * never end       all inputs have ended: emit what is left. Before close flush     all is written:
- * make it durable. After end, before the user's close (neither is called when the job fails) close
- * once, at the very end, also after a failure: frees what open has made
+ *     batch     a run of records at one port. The class calls the user's loop by
+ *               eng_context_call and returns; it never keeps the batch
+ *     watermark the subtask's watermark has risen (never falls). NULL: it is passed on. A class
+ *               that has it calls eng_pass_watermark itself when it is done with it
+ *     step      sources, and sinks that hold back records: a turn of the worker. Bounded, does
+ *               not block, returns how much it did
+ *     waits     true: what was handed in is not done with, hand in nothing more (a sink that said
+ *               PEN_AGAIN). NULL: never
+ *     end       all inputs have ended: emit what is left. Before close
+ *     flush     all is written: make it durable. After end, before the user's close (neither is
+ *               called when the job fails)
+ *     close     once, at the very end, also after a failure: frees what open has made
  */
 #ifndef ENG_FLOW_CLASS_H
 #define ENG_FLOW_CLASS_H

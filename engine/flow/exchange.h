@@ -10,13 +10,14 @@
  *     --------> RING -----------------> OVERFLOW ----------------> RING          a lane to a ring
  *     --------> QUEUE                                                            a lane to oneself
  *
- * Frames. Kinds are below; all but the skip frame have a whole struct shm_frame:
+ * Frames. All but the skip frame begin with a whole struct shm_frame:
  *
- *     RECORD     header, then the record; `tag` is 0, or ENG_TAG_KEY: the key's image comes before
- *                the record, behind a word with its size: a key that a function has computed
- * travels FRAGMENT   a piece of a frame that is larger than a quarter of the ring. time_us: the
- * bytes of the whole frame; hash: where the piece begins in it WATERMARK  time_us: the watermark,
- * or ENG_WATERMARK_IDLE END        nothing follows
+ *     RECORD     the record. tag is 0, or ENG_TAG_KEY: the image of a key that a function has
+ *                computed stands before the record, behind a word with its size
+ *     FRAGMENT   a piece of a frame that is larger than a quarter of the ring. time_us: the bytes
+ *                of the whole frame; hash: where the piece begins in it
+ *     WATERMARK  time_us: the watermark, or ENG_WATERMARK_IDLE
+ *     END        nothing follows
  *
  * Publishing. At the end of a step the worker flushes every exchange that has sent: all lanes are
  * published, then one full fence, then the bells of those that sleep.

@@ -6,7 +6,8 @@
  *
  *     ENG_WATERMARK_NONE   nothing is known yet
  *     ENG_WATERMARK_IDLE   what an input says when it is left out of the smallest; as the result:
- * all inputs are idle ENG_WATERMARK_END    infinity: every window and timer fires
+ *                          all inputs are idle
+ *     ENG_WATERMARK_END    infinity: every window and timer fires
  */
 #ifndef ENG_FLOW_WATERMARK_H
 #define ENG_FLOW_WATERMARK_H

@@ -2,19 +2,19 @@
  *
  * What each finds in its node, besides what engine/flow/node.h says:
  *
- *     class                 function                options              ports
- *     eng_map_class         each (PEN_IS_MAP)       struct pen_map       1
- *     eng_filter_class      keep                    struct pen_filter    1
- *     eng_project_class     NULL                    struct pen_project   1
- *     eng_event_time_class  NULL                    struct pen_event_time 1
- *     eng_pass_class        NULL                    NULL                 1    rebalance, sequencing
- *     eng_process_class     on_left                 struct pen_process   1    port 0 keyed
- *     eng_aggregate_class   NULL                    struct pen_aggregation 1  keyed, no window
- *     eng_map_broadcast_class each                  struct pen_map       2    port 1: rules
- *     eng_process_two_class on_left                 struct pen_process   2    both keyed, or port
- * 1: rules eng_source_class      poll                    struct pen_source    0 eng_generate_class
- * make                    struct pen_generate  0 eng_sink_class        write struct pen_sink      1
- * no output
+ *     class                    function    options                 ports
+ *     eng_map_class            each        struct pen_map          1
+ *     eng_filter_class         keep        struct pen_filter       1
+ *     eng_project_class        NULL        struct pen_project      1
+ *     eng_event_time_class     NULL        struct pen_event_time   1
+ *     eng_pass_class           NULL        NULL                    1: rebalance, sequencing
+ *     eng_process_class        on_left     struct pen_process      1: keyed
+ *     eng_aggregate_class      NULL        struct pen_aggregation  1: keyed, no window
+ *     eng_map_broadcast_class  each        struct pen_map          2: the second has the rules
+ *     eng_process_two_class    on_left     struct pen_process      2: keyed; or the second: rules
+ *     eng_source_class         poll        struct pen_source       0
+ *     eng_generate_class       make        struct pen_generate     0
+ *     eng_sink_class           write       struct pen_sink         1, no output
  */
 #ifndef ENG_OPERATOR_OPERATORS_H
 #define ENG_OPERATOR_OPERATORS_H
