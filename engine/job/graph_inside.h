@@ -5,7 +5,8 @@
  *     settings.c   pen_configure, pen_evolve
  *     call.c       one pen_add_ call: its struct, its function, its options, the node it makes
  *     stream.c     handles: what a pen_stream stands for, unions, keys
- *     stateless.c, keyed.c, aggregate.c, ends.c, later.c    the pen_add_ functions
+ *     stateless.c, keyed.c, aggregate.c, top.c, join.c, window.c, async.c, ends.c    the pen_add_
+ *                 functions
  *     finish.c     what can be checked only when all is there
  *
  * Handles. A pen_stream's `node` is the number of a stream here, from 1 on, not of a node: an
