@@ -240,6 +240,28 @@ static bool chain_must_wait(struct eng_chain *chain)
     return false;
 }
 
+static bool chain_is_firing(const struct eng_chain *chain)
+{
+    for (uint32_t i = 0; i < chain->context_count; i++)
+        if (chain->contexts[i]->firing) return true;
+    return false;
+}
+
+/* From the end of the chain: what lies behind has done with a watermark before anything new reaches
+ * it. */
+static unsigned chain_fire(struct eng_chain *chain)
+{
+    unsigned work = 0;
+
+    for (uint32_t i = chain->context_count; i-- > 0 && !chain->worker->failed;) {
+        pen_context *ctx = chain->contexts[i];
+        if (!ctx->class->fire) continue;
+        work += ctx->class->fire(ctx);
+        if (ctx->firing) break;
+    }
+    return work;
+}
+
 static unsigned chain_read(struct eng_chain *chain, struct eng_input *input)
 {
     uint32_t turns = input->lane ? CHAIN_LOCAL_BATCHES_MAX : CHAIN_BATCHES_MAX;
@@ -263,6 +285,7 @@ static unsigned chain_read(struct eng_chain *chain, struct eng_input *input)
         input_advance(input, done);
         work += count + 1;
         if (chain->worker->failed) return work;
+        if (chain_is_firing(chain)) return work;
         if (turn + 1 < turns && chain_must_wait(chain)) return work;
     }
     return work;
@@ -303,6 +326,9 @@ unsigned eng_chain_step(struct eng_chain *chain)
             work += chain->contexts[i]->class->step(chain->contexts[i]);
     chain->blocked = chain_must_wait(chain);
     if (chain->blocked) return work;
+    work += chain_fire(chain);
+    if (chain->worker->failed || chain_is_firing(chain)) return work;
+    if (work > 0 && chain_must_wait(chain)) return work;
 
     if (chain->is_source) {
         pen_context *head = chain->contexts[0];
@@ -322,7 +348,7 @@ unsigned eng_chain_step(struct eng_chain *chain)
         struct eng_input *input = &chain->inputs[i];
         if (!input->readable || input->ended) continue;
         work += chain_read(chain, input);
-        if (chain->worker->failed || chain_must_wait(chain)) return work;
+        if (chain->worker->failed || chain_is_firing(chain) || chain_must_wait(chain)) return work;
     }
     if (chain->inputs_open == 0) {
         chain_finish(chain);
@@ -345,6 +371,7 @@ bool eng_chain_flush(struct eng_chain *chain, uint64_t now_ns)
 bool eng_chain_has_work(const struct eng_chain *chain)
 {
     if (chain->ended || chain->blocked) return false;
+    if (chain_is_firing(chain)) return true;
     for (uint32_t i = 0; i < chain->input_count; i++) {
         const struct eng_input *input = &chain->inputs[i];
         if (input->ended || !input->readable) continue;

@@ -5,6 +5,9 @@
  * private memory (an overflowing exchange) or an operator waits; it never blocks. Inputs are a ring
  * each, or the queue of a lane on the same worker.
  *
+ * A watermark is one event: while an operator is still firing what it made due, in bounded pieces,
+ * the chain takes no input, so nothing comes between.
+ *
  * Watermarks and ends come in band. The chain's watermark is the smallest over its inputs; when all
  * have ended the operators emit what is left, are closed, and the exchanges pass the end on.
  */

@@ -10,7 +10,13 @@
  *     batch     a run of records at one port. The class calls the user's loop by
  *               eng_context_call and returns; it never keeps the batch
  *     watermark the subtask's watermark has risen (never falls). NULL: it is passed on. A class
- *               that has it calls eng_pass_watermark itself when it is done with it
+ *               that has it calls eng_pass_watermark itself when it is done with it. What takes
+ *               longer than a step goes on in `fire`, and ctx->firing says so
+ *     fire      a turn of the worker, when nothing holds up what is emitted: goes on with what a
+ *               watermark made due (ctx->firing) or does what the clock made due. Bounded: some
+ *               ENG_FIRE_MAX results. Clears ctx->firing and passes the watermark on when all is
+ *               done; asks to be called again in time with eng_worker_wake_at_wall. Returns how
+ *               much it did
  *     step      sources, and sinks that hold back records: a turn of the worker. Bounded, does
  *               not block, returns how much it did
  *     waits     true: what was handed in is not done with, hand in nothing more (a sink that said
@@ -27,6 +33,8 @@
 
 struct eng_batch;
 
+enum { ENG_FIRE_MAX = 256 }; /* keys, windows or rows in one call of `fire` */
+
 struct eng_class {
     const char *name;
     uint32_t self_bytes; /* private memory of a subtask, zeroed: ctx->self */
@@ -35,6 +43,7 @@ struct eng_class {
     void (*open)(pen_context *ctx);
     void (*batch)(pen_context *ctx, const struct eng_batch *batch);
     void (*watermark)(pen_context *ctx, int64_t watermark_us);
+    unsigned (*fire)(pen_context *ctx);
     unsigned (*step)(pen_context *ctx);
     bool (*waits)(pen_context *ctx);
     void (*end)(pen_context *ctx);

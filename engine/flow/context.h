@@ -112,6 +112,7 @@ struct pen_context {
     uint64_t wake_ns; /* sources: when to call step again; 0: no wish */
     int64_t watermark_us;
     bool is_ended, is_open, class_is_open;
+    bool firing; /* what the watermark made due is not all done: the chain takes no input */
 
     const struct pen_schema *split_schema;
     const void *split;         /* pen_split */

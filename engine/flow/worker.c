@@ -27,6 +27,16 @@ void eng_worker_wake_at(struct eng_worker *worker, uint64_t ns)
     if (worker->wake_ns == 0 || ns < worker->wake_ns) worker->wake_ns = ns;
 }
 
+void eng_worker_wake_at_wall(struct eng_worker *worker, int64_t wall_us)
+{
+    int64_t left_us;
+
+    if (__builtin_sub_overflow(wall_us, eng_worker_wall_us(worker), &left_us)) return;
+    if (left_us < 0) left_us = 0;
+    if (left_us > WORKER_PARK_NS_MAX / 1000) return; /* it does not sleep so long */
+    eng_worker_wake_at(worker, worker->now_ns + (uint64_t)left_us * 1000);
+}
+
 void eng_worker_wake_on(struct eng_worker *worker, int fd, short events)
 {
     if (worker->fd_count == worker->fd_room) {

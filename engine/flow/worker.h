@@ -70,6 +70,8 @@ void eng_worker_park(struct eng_worker *worker); /* sleeps until there may be wo
 
 /* For sources and sinks, within a step: call again at this time, or when fd is ready. */
 void eng_worker_wake_at(struct eng_worker *worker, uint64_t ns);
+/* The same by the wall clock. */
+void eng_worker_wake_at_wall(struct eng_worker *worker, int64_t wall_us);
 void eng_worker_wake_on(struct eng_worker *worker, int fd, short events);
 
 int64_t eng_worker_wall_us(struct eng_worker *worker);
