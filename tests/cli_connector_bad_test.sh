@@ -45,6 +45,28 @@ mib=$(sed -n 's/.* \([0-9]*\)[.0-9]* MiB of memory at most.*/\1/p' err)
 rm -rf copy long.csv
 nothing_left conn
 
+# ---- Dead letters are JSON, whatever the record holds: what is no UTF-8 is U+FFFD, and a long text is
+# cut between two characters: 65,536 bytes end within the one that is the 21,846th of three bytes.
+json_lines() { python3 -c 'import json, sys
+for line in open(sys.argv[1], "rb"):
+    json.loads(line.decode("utf-8"))' "$1" >out 2>err || fail "no JSON: $1"; }
+euros() { head -c "$1" /dev/zero | sed 's/\x00/\xe2\x82\xac/g'; }
+{ printf 'number,text,remark,share\nn1,\377\303\050 "\\\t\177,\355\240\200,\nn' && euros 21844 && printf 'x,,\n' &&
+    printf 'nn' && euros 30000 && printf ',,\nn3,' && head -c 70000 /dev/zero | sed 's/\x00/\x80/g' && printf ',,\n'; } >bytes.csv
+expect 0 "$penstock" run conn.so --quiet --dead-letters dead -- --type note --read bytes.csv --write copy
+cat dead/*.jsonl >letters
+[ "$(wc -l <letters)" -eq 4 ] || fail "not four dead letters but $(wc -l <letters)"
+command -v python3 >/dev/null && json_lines letters
+fffd=$(printf '\357\277\275')
+grep -qF "\"record\":\"n1,$fffd$fffd( \\\"\\\\\\t\\u007f,$fffd$fffd$fffd,\"}" letters || fail "bytes that are no UTF-8: $(head -n 1 letters)"
+euro=$(euros 1)
+texts() { sed -n "$1s/.*\"record\":\"\(.*\)\"}\$/\1/p" letters; }
+texts 2 | grep -q "^n\($euro\)*x,,\$" || fail "a text of 65,536 bytes is not whole"
+texts 3 | grep -q "^nn\($euro\)*\$" || fail "a cut leaves other than characters: $(texts 3 | tail -c 8 | od -c)"
+[ "$(texts 3 | wc -c)" -eq 65535 ] || fail "a text is cut to $(texts 3 | wc -c) bytes"
+[ "$(texts 4 | tr -d '\357\275')" = "n3,$(head -c 65533 /dev/zero | sed 's/\x00/\xbf/g')" ] || fail "bytes in the middle of nothing are cut elsewhere"
+rm -rf copy dead
+
 # ---- A quoted line end: one record with .multiline, two bad ones without
 printf 'number,text,remark,share\n1,"two\nlines, ""quoted""",,0.5\n2,plain,"",\n' >quoted.csv
 expect 0 conn --type note --read quoted.csv --multiline --to json --write copy

@@ -2,7 +2,11 @@
  *
  * A dead letter is a line of JSON in DIRECTORY/dead-letters-WORKER.jsonl: time, operator, subtask,
  * reason, and the record as text. One write for each, so lines are whole; a worker has its own
- * file. */
+ * file.
+ *
+ * A line is JSON that every reader takes, whatever was in the record: a byte that is no UTF-8 is
+ * written as U+FFFD. So what the record was byte for byte is not known from the letter; the reason
+ * says where it stands. A text of more than 64 KiB is cut between two characters. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -17,28 +21,25 @@
 #include "engine/flow/worker.h"
 #include "engine/record/json.h"
 #include "engine/record/out.h"
+#include "engine/record/utf8.h"
+#include "engine/record/value.h"
 #include "shm/clock.h"
 #include "shm/counter.h"
 
 enum { REJECT_SAY_NS = 200 * 1000 * 1000, REJECT_TEXT_BYTES_MAX = 64 * 1024 };
 
-static void reject_json_text(struct eng_text_out *out, pen_view text)
+/* So much of the text, without a character that would be cut. Bytes that are no UTF-8 are no reason
+ * to cut elsewhere: a run of them may be as long as it likes. */
+static pen_view reject_cut(pen_view text, uint32_t bytes_max)
 {
-    eng_text_out_char(out, '"');
-    for (uint32_t i = 0; i < text.size_bytes; i++) {
-        unsigned char c = (unsigned char)text.data[i];
-        if (c == '"' || c == '\\') {
-            eng_text_out_char(out, '\\');
-            eng_text_out_char(out, (char)c);
-        } else if (c < 0x20 || c == 0x7f) {
-            char escape[8];
-            snprintf(escape, sizeof escape, "\\u%04x", c);
-            eng_text_out_put(out, escape, 6);
-        } else {
-            eng_text_out_char(out, (char)c);
-        }
-    }
-    eng_text_out_char(out, '"');
+    uint32_t back = 0;
+
+    if (text.size_bytes <= bytes_max) return text;
+    while (back < 3 && back < bytes_max && ((uint8_t)text.data[bytes_max - back] & 0xc0) == 0x80)
+        back++;
+    uint32_t at = bytes_max - back;
+    if (eng_utf8_size(text.data + at, text.size_bytes - at) <= back) at = bytes_max;
+    return pen_view_sized(text.data, at);
 }
 
 static void reject_put(struct eng_text_out *out, const char *text)
@@ -58,15 +59,15 @@ static void reject_letter(pen_context *ctx, struct eng_text_out *out, const char
     gmtime_r(&seconds, &utc);
     strftime(text, sizeof text, "{\"time\":\"%Y-%m-%dT%H:%M:%SZ\",\"operator\":", &utc);
     reject_put(out, text);
-    reject_json_text(out, pen_view_from(ctx->node->title));
+    eng_json_string_put(out, pen_view_from(ctx->node->title));
     snprintf(text, sizeof text, ",\"subtask\":%u,\"reason\":", ctx->subtask);
     reject_put(out, text);
-    reject_json_text(out, pen_view_from(reason));
+    eng_json_string_put(out, pen_view_from(reason));
     reject_put(out, ",\"record\":");
     if (is_json)
         eng_text_out_put(out, record.data, record.size_bytes);
     else
-        reject_json_text(out, record);
+        eng_json_string_put(out, record);
     reject_put(out, "}\n");
 }
 
@@ -135,8 +136,7 @@ static void reject_one(pen_context *ctx, const char *reason, pen_view record, bo
 
 void eng_context_reject(pen_context *ctx, const char *reason, pen_view record)
 {
-    if (record.size_bytes > REJECT_TEXT_BYTES_MAX) record.size_bytes = REJECT_TEXT_BYTES_MAX;
-    reject_one(ctx, reason, record, false);
+    reject_one(ctx, reason, reject_cut(record, REJECT_TEXT_BYTES_MAX), false);
 }
 
 void pen_reject(pen_context *ctx, const char *format, ...)
