@@ -188,8 +188,13 @@ static void what_a_source_cannot_plan_is_told(void)
     char *printed = NULL;
 
     CU_ASSERT_EQUAL(draft(&d, &options, &is_done, &printed), ENG_EXIT_FAILED);
+    EXPECT_IN(printed, "run: source(poll_piece) (");
     EXPECT_IN(printed, "control_draft_test.c:");
-    EXPECT_IN(printed, "the shelf is empty");
+    EXPECT_IN(printed, "): the shelf is empty\n");
+    /* Who and where are said once. */
+    CU_ASSERT_PTR_NULL(strstr(strstr(printed, "poll_piece") + 1, "poll_piece"));
+    CU_ASSERT_PTR_NULL(
+        strstr(strstr(printed, "control_draft_test.c:") + 1, "control_draft_test.c:"));
     eng_draft_close(&d);
     free(printed);
 }

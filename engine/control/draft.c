@@ -144,9 +144,7 @@ static bool draft_plan_sources(struct eng_draft *draft, const char *program, FIL
     for (uint32_t i = 0; i < node_count && good; i++) {
         if (nodes[i]->class != &eng_source_class) continue;
         good = eng_source_plan(nodes[i], reason, sizeof reason);
-        if (!good)
-            fprintf(err, "%s: %s:%u: %s cannot plan what to read: %s\n", program, nodes[i]->file,
-                    nodes[i]->line, nodes[i]->title, reason);
+        if (!good) fprintf(err, "%s: %s\n", program, reason); /* it names operator and place */
     }
     draft_guard_down(&guard);
     return good;
