@@ -96,6 +96,8 @@ _Noreturn void shm_process_exit(int status)
 
 _Noreturn void shm_process_abort(const char *text)
 {
+    /* Whoever reads the slot tells it, with all the rest: once is enough. */
+    if (*shm_process_local()) abort();
     /* Two writes at most, without stdio: its lock may be held by what is broken. */
     size_t size = strlen(text);
     if (write(STDERR_FILENO, text, size) == (ssize_t)size && write(STDERR_FILENO, "\n", 1) == 1)

@@ -40,7 +40,9 @@ void shm_process_kill(struct shm_process *process, int signal);
 /* Ends this process now: no exit handlers, no flushing. */
 _Noreturn void shm_process_exit(int status);
 
-/* Ends this process and says why on standard error: abort(), or the end of the simulated run. */
+/* Ends this process: abort(), or the end of the simulated run. Says why on standard error, unless
+ * the process has a slot (see shm_process_local()): last words stand there, for the supervisor to
+ * tell. */
 _Noreturn void shm_process_abort(const char *text);
 
 pid_t shm_process_self(void);

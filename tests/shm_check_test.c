@@ -1,4 +1,4 @@
-/* shm/check: a CHECK that fails says where, in the slot and on standard error, and aborts. */
+/* shm/check: a CHECK that fails says where, in the slot or else on standard error, and aborts. */
 #include "shm/check.h"
 
 #include <CUnit/Basic.h>
@@ -77,7 +77,7 @@ static void it_becomes_the_last_words_of_the_slot(void)
     run(check_what_does_not, slot);
     CU_ASSERT_PTR_NOT_NULL(strstr(slot->words, ": CHECK failed: 1 + 1 == 3"));
     CU_ASSERT_EQUAL(slot->words_size, strlen(slot->words));
-    CU_ASSERT_EQUAL(strncmp(text, slot->words, slot->words_size), 0);
+    CU_ASSERT_STRING_EQUAL(text, ""); /* whoever reads the slot tells it */
 
     int status = run(check_with_a_long_name, slot); /* cut, not overrun */
     CU_ASSERT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
