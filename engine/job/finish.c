@@ -61,20 +61,6 @@ static void finish_ids(struct pen_graph *graph)
 
 /* ---- Warnings -------------------------------------------------------------------------------- */
 
-static void finish_warn_of_default_ids(struct pen_graph *graph)
-{
-    if (graph->settings.checkpoint_every_us == 0) return;
-    for (uint32_t i = 0; i < graph->node_count; i++) {
-        const struct graph_node *made = eng_graph_node_of(graph->nodes[i]);
-        if (!made->has_state || !made->node.id_is_default || made->node.port_count == 0) continue;
-        const char *whose = made->node.function ? "its function's" : "its result's";
-        eng_graph_warning(graph, made->origin,
-                          "%s keeps state under %s name. Renaming that would lose the state. Write "
-                          ".id = \"%s\" to keep it whatever happens to the name.",
-                          made->call, whose, made->node.id);
-    }
-}
-
 static void finish_warn_of_unread(struct pen_graph *graph)
 {
     for (uint32_t i = 1; i < graph->stream_count; i++) {
@@ -104,6 +90,8 @@ static void finish_check_ends(struct pen_graph *graph)
                           "stream ends with pen_print, pen_write_csv, pen_sink ...");
 }
 
+/* One warning says it all. That default ids change with the names they are made of is not told: no
+ * state outlives the job, so none is lost. */
 static void finish_check_delivery(struct pen_graph *graph)
 {
     if (graph->settings.checkpoint_every_us == 0) return;
@@ -147,7 +135,6 @@ bool eng_graph_finish(struct pen_graph *graph)
     finish_ids(graph);
     finish_check_ends(graph);
     finish_check_delivery(graph);
-    finish_warn_of_default_ids(graph);
     if (eng_graph_mistakes(graph) == 0) {
         finish_prepare(graph);
         finish_warn_of_unread(graph);
