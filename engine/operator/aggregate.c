@@ -45,9 +45,7 @@ static bool aggregate_all_filled(const struct eng_node *node, const struct aggre
     for (uint32_t i = 0; i < out->field_count; i++) {
         const struct eng_field *field = &out->fields[i];
         bool filled = eng_layout_find(&node->ports[0].key->layout, field->name) != NULL;
-        for (uint32_t s = 0; s < plan->aggregates.step_count && !filled; s++)
-            filled = plan->aggregates.steps[s].into == field;
-        if (filled) continue;
+        if (filled || eng_aggregate_fills(&plan->aggregates, field)) continue;
         snprintf(reason, reason_bytes,
                  "field %s of %s is filled by no aggregate and is no field of the key", field->name,
                  out->schema->name);
@@ -65,8 +63,8 @@ static bool aggregate_prepare(struct eng_node *node, char *reason, uint32_t reas
     CHECK(plan != NULL);
     node->compiled = plan;
     if (!eng_aggregate_plan_open(&plan->aggregates, options->aggregates, node->ports[0].layout,
-                                 &node->outputs[0].layout, node->ports[0].stream.updating, reason,
-                                 reason_bytes))
+                                 &node->outputs[0].layout, node->ports[0].stream.updating, false,
+                                 reason, reason_bytes))
         return false;
     if (eng_copy_plan_open(&plan->key, &node->ports[0].key->layout, &node->outputs[0].layout, true,
                            &why) < 0) {
@@ -140,7 +138,7 @@ static const void *aggregate_result(pen_context *ctx, struct eng_builder *builde
         eng_context_fail(ctx, "a key does not fit into the result: %s", why.text);
         return NULL;
     }
-    eng_aggregate_finish(ctx, &plan->aggregates, accumulators, eng_builder_record(builder));
+    if (!eng_aggregate_finish(ctx, &plan->aggregates, accumulators, 0, 0, builder)) return NULL;
     return eng_builder_finish(builder, size_bytes);
 }
 

@@ -1,4 +1,4 @@
-#include "engine/operator/aggregate.h"
+#include "engine/operator/aggregate_inside.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -242,10 +242,11 @@ static bool step_open(struct eng_aggregate_step *step, const struct pen_aggregat
 
 bool eng_aggregate_plan_open(struct eng_aggregate_plan *plan, const struct pen_aggregate *list,
                              const struct eng_layout *in, const struct eng_layout *out,
-                             bool updating, char *reason, uint32_t reason_bytes)
+                             bool updating, bool windowed, char *reason, uint32_t reason_bytes)
 {
     uint32_t count = 0;
 
+    (void)windowed;
     *plan = (struct eng_aggregate_plan){0};
     while (list && list[count].kind)
         count++;
@@ -505,11 +506,41 @@ static void step_finish(pen_context *ctx, const struct eng_aggregate_step *step,
     }
 }
 
-void eng_aggregate_finish(pen_context *ctx, const struct eng_aggregate_plan *plan,
-                          const void *value, void *result)
+bool eng_aggregate_finish(pen_context *ctx, const struct eng_aggregate_plan *plan,
+                          const void *value, int64_t from_us, int64_t to_us,
+                          struct eng_builder *result)
 {
+    (void)from_us, (void)to_us;
     for (uint32_t s = 0; s < plan->step_count; s++) {
         const struct eng_aggregate_step *step = &plan->steps[s];
-        step_finish(ctx, step, (const char *)value + step->offset_bytes, result);
+        step_finish(ctx, step, (const char *)value + step->offset_bytes,
+                    eng_builder_record(result));
     }
+    return !ctx->worker->failed;
+}
+
+bool eng_aggregate_fills(const struct eng_aggregate_plan *plan, const struct eng_field *field)
+{
+    for (uint32_t s = 0; s < plan->step_count; s++)
+        if (plan->steps[s].into == field) return true;
+    return false;
+}
+
+bool eng_aggregate_merge(pen_context *ctx, const struct eng_aggregate_plan *plan, void *value,
+                         const void *other)
+{
+    (void)plan, (void)value, (void)other;
+    eng_context_fail(ctx, "merging aggregates: this version of Penstock cannot do that yet");
+    return false;
+}
+
+void eng_aggregate_free(pen_context *ctx, const struct eng_aggregate_plan *plan, void *value)
+{
+    (void)ctx;
+    memset(value, 0, plan->value_bytes);
+}
+
+void eng_aggregate_self_close(struct eng_aggregate_self *self)
+{
+    *self = (struct eng_aggregate_self){0};
 }
