@@ -136,6 +136,13 @@ static void doubles_are_read_like_the_library_reads_them(void)
                                        "123456789012345.6",
                                        "00000000000000000000001.5",
                                        "9007199254740992.99999999999999999999999999999999999999",
+                                       "1e-9999999",
+                                       "-1e-9999999",
+                                       "0e9999999",
+                                       "-0e9999999",
+                                       "0.000e9999999",
+                                       "1e-4294967296",
+                                       "1e-00000000000000000000000000000000001",
                                        "1e-99999999999999999999"};
     static const char *const bad[] = {"",      "-",
                                       "+",     ".",
@@ -147,7 +154,10 @@ static void doubles_are_read_like_the_library_reads_them(void)
                                       "1e400", "-1e309",
                                       "inf1",  "nan()",
                                       "i",     "1,5",
-                                      "--1",   "1e99999999999999999999"};
+                                      "--1",   "1e99999999999999999999",
+                                      "1e9999999", "-1e9999999",
+                                      "1e4294967296", "1e18446744073709551616",
+                                      "0.1e9999999", "0e999999x"};
     struct random random = {2};
     char text[64];
     double value = 7;
@@ -191,6 +201,40 @@ static void very_long_numbers_are_rounded_right(void)
     CU_ASSERT_TRUE(pen_parse_double(pen_view_sized(text, 1001), &value) && value == 0);
     memset(text, '9', 309);
     CU_ASSERT_FALSE(pen_parse_double(pen_view_sized(text, 309), &value));
+}
+
+/* Places and exponent may each be of any size: what counts is their sum. */
+static void a_large_exponent_may_be_made_up_for_by_places(void)
+{
+    enum { PLACES = 1200000 };
+    static const struct {
+        const char *front, *back;
+        double wanted; /* 0: too large */
+    } some[] = {
+        {"1", "e-1200000", 1},           {"9.", "e0", 9},
+        {"1", "e-1199692", 1e308},       {"1", "e-1199691", 0},
+        {"9", "e-1200323", 9e-323},      {"0.", "1e1200001", 1},
+        {"0.", "1e1200309", 1e308},      {"0.", "1e1200310", 0},
+        {"0.", "25e+1199999", 2.5e-2},   {"1", "e9999999", 0},
+        {"1", "e-00000000001200000", 1},
+    };
+    char *text = malloc(PLACES + 64);
+    double value;
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(text);
+    for (uint32_t i = 0; i < sizeof some / sizeof some[0]; i++) {
+        size_t front = strlen(some[i].front), back = strlen(some[i].back);
+        memcpy(text, some[i].front, front);
+        memset(text + front, '0', PLACES);
+        memcpy(text + front + PLACES, some[i].back, back);
+        value = 7;
+        bool good =
+            pen_parse_double(pen_view_sized(text, (uint32_t)(front + PLACES + back)), &value);
+        CU_ASSERT_EQUAL(good, some[i].wanted != 0);
+        if (good) CU_ASSERT_TRUE(same_bits(value, some[i].wanted));
+        if (!good) CU_ASSERT_EQUAL(value, 7);
+    }
+    free(text);
 }
 
 /* The shortest of %.15g, %.16g, %.17g that the library reads back. */
@@ -519,6 +563,7 @@ int main(void)
         RECORD_TEST(integers_print_like_the_library),
         RECORD_TEST(doubles_are_read_like_the_library_reads_them),
         RECORD_TEST(very_long_numbers_are_rounded_right),
+        RECORD_TEST(a_large_exponent_may_be_made_up_for_by_places),
         RECORD_TEST(doubles_print_shortest_and_come_back),
         RECORD_TEST(floats_print_shortest_and_come_back),
         RECORD_TEST(no_locale_changes_a_number),

@@ -244,7 +244,8 @@ static inline bool pen_view_equal_views(pen_view a, pen_view b)
 bool pen_view_word(pen_view *rest, const char *separators, pen_view *word);
 bool pen_view_field(pen_view *rest, const char *separators, pen_view *field);
 
-/* Whole text only: "12x" is no number. False leaves the target as it was. */
+/* Whole text only: "12x" is no number. False leaves the target as it was. What is too large is no
+ * number, either: "1e400"; what is too small for a double is 0: "1e-400". */
 bool pen_parse_int(pen_view text, int64_t *value);
 bool pen_parse_double(pen_view text, double *value);
 bool pen_parse_time(pen_view text,

@@ -21,6 +21,11 @@ enum {
     NUMBER_EXPONENT_MAX = 100000, /* whatever lies beyond is 0 or too large */
 };
 
+/* A written exponent is added to the places of the digits, of which a text may have millions, and
+ * only the sum tells how large the number is: 1 may be written with a million zeros and e-1000000.
+ * No text is long enough to make up for this one. */
+#define NUMBER_EXPONENT_WRITTEN_MAX ((int64_t)UINT32_MAX * 4)
+
 static const double number_powers[NUMBER_POWER_FAST + 1] = {
     1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
     1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
@@ -45,17 +50,17 @@ static bool number_word(pen_view text, const char *word)
 }
 
 /* e-12: whole text. */
-static bool number_exponent(pen_view text, int32_t *exponent)
+static bool number_exponent(pen_view text, int64_t *exponent)
 {
     bool negative = text.size_bytes > 0 && text.data[0] == '-';
     uint32_t i = negative || (text.size_bytes > 0 && text.data[0] == '+');
-    int32_t value = 0;
+    int64_t value = 0;
 
     if (i == text.size_bytes) return false;
     for (; i < text.size_bytes; i++) {
         unsigned digit = (unsigned)(uint8_t)text.data[i] - '0';
         if (digit > 9) return false;
-        if (value < NUMBER_EXPONENT_MAX) value = value * 10 + (int32_t)digit;
+        if (value < NUMBER_EXPONENT_WRITTEN_MAX) value = value * 10 + (int64_t)digit;
     }
     *exponent = negative ? -value : value;
     return true;
@@ -65,7 +70,7 @@ static bool number_take_apart(pen_view text, struct number_parts *parts)
 {
     bool point = false, any = false, more = false;
     int64_t dropped = 0; /* digits not kept, less digits behind the point */
-    int32_t exponent = 0;
+    int64_t exponent = 0;
     uint32_t i = 0;
 
     parts->digit_count = 0;
@@ -97,7 +102,7 @@ static bool number_take_apart(pen_view text, struct number_parts *parts)
     if (more) parts->digits[NUMBER_DIGITS_MAX - 1] |= 1;
     dropped += exponent;
     if (dropped > NUMBER_EXPONENT_MAX) dropped = NUMBER_EXPONENT_MAX;
-    if (dropped < -NUMBER_EXPONENT_MAX - (int64_t)NUMBER_DIGITS_MAX) dropped = -NUMBER_EXPONENT_MAX;
+    if (dropped < -NUMBER_EXPONENT_MAX) dropped = -NUMBER_EXPONENT_MAX;
     parts->exponent = (int32_t)dropped;
     return true;
 }
