@@ -44,13 +44,52 @@ static int local_plan(struct eng_local *local, const struct eng_local_options *o
     return 0;
 }
 
+static void local_set_settings(struct eng_local *local, const struct eng_local_options *options)
+{
+    const struct eng_graph_settings *settings = eng_graph_settings(local->graph);
+
+    local->settings = (struct eng_worker_settings){
+        .on_bad_record = settings->on_bad_record,
+        .dead_letters = settings->dead_letters,
+        .rejects_max = settings->rejects_max,
+        .run = "local",
+        .virtual_wall_us = options->virtual_wall_us,
+        .witness = options->witness,
+    };
+}
+
+/* Memory for the board and the rings, and the board filled. 0 or -errno. */
+static int local_open_board(struct eng_local *local)
+{
+    uint64_t board_bytes = (local->plan.board_bytes + SHM_CACHELINE - 1) & ~(SHM_CACHELINE - 1ull);
+    local->board = aligned_alloc(SHM_CACHELINE, board_bytes);
+    local->ring_memory = aligned_alloc(4096, (local->plan.ring_memory_bytes + 8191) & ~4095ull);
+    CHECK(local->board != NULL);
+    CHECK(local->ring_memory != NULL);
+    memset(local->board, 0, board_bytes);
+    int result = eng_assemble_board(local->board, &local->plan, "local");
+    if (result < 0) return result;
+    local->board->started_ns = eng_worker_clock_ns(&local->settings);
+    local->board->started_us =
+        local->settings.virtual_wall_us ? *local->settings.virtual_wall_us : shm_clock_wall_us();
+    return 0;
+}
+
 int eng_local_open(struct eng_local *local, void (*job)(pen_graph *graph),
                    const struct eng_local_options *options, char *reason, size_t reason_bytes)
 {
-    *local = (struct eng_local){.graph = eng_graph_open()};
-    eng_graph_set_arguments(local->graph, (int)options->argument_count, options->arguments);
-    job(local->graph);
-    if (!eng_graph_finish(local->graph)) {
+    struct pen_graph *graph = eng_graph_open();
+
+    eng_graph_set_arguments(graph, (int)options->argument_count, options->arguments);
+    job(graph);
+    return eng_local_begin(local, graph, options, reason, reason_bytes);
+}
+
+int eng_local_begin(struct eng_local *local, struct pen_graph *graph,
+                    const struct eng_local_options *options, char *reason, size_t reason_bytes)
+{
+    *local = (struct eng_local){.graph = graph};
+    if (!eng_graph_finish(graph)) {
         local_mistakes(local, reason, reason_bytes);
         eng_local_close(local);
         return -EINVAL;
@@ -60,27 +99,13 @@ int eng_local_open(struct eng_local *local, void (*job)(pen_graph *graph),
         eng_local_close(local);
         return result;
     }
-    const struct eng_graph_settings *settings = eng_graph_settings(local->graph);
-    local->settings = (struct eng_worker_settings){
-        .on_bad_record = settings->on_bad_record,
-        .dead_letters = settings->dead_letters,
-        .rejects_max = settings->rejects_max,
-        .run = "local",
-    };
-    uint64_t board_bytes = (local->plan.board_bytes + SHM_CACHELINE - 1) & ~(SHM_CACHELINE - 1ull);
-    local->board = aligned_alloc(SHM_CACHELINE, board_bytes);
-    local->ring_memory = aligned_alloc(4096, (local->plan.ring_memory_bytes + 8191) & ~4095ull);
-    CHECK(local->board != NULL);
-    CHECK(local->ring_memory != NULL);
-    memset(local->board, 0, board_bytes);
-    result = eng_assemble_board(local->board, &local->plan, "local");
+    local_set_settings(local, options);
+    result = local_open_board(local);
     if (result < 0) {
         snprintf(reason, reason_bytes, "cannot make doorbells: %s", strerror(-result));
         eng_local_close(local);
         return result;
     }
-    local->board->started_ns = shm_clock_ns();
-    local->board->started_us = shm_clock_wall_us();
     local->assembly =
         (struct eng_assembly){&local->plan, &local->settings, local->board, -1, local->ring_memory};
     local->worker_count = local->plan.worker_count;

@@ -5,6 +5,9 @@
  * tests/sim_control_job_test.c). Nothing blocks: a worker that is idle returns 0.
  *
  *     open: graph, plan, board, workers -> step ... step -> close
+ *
+ * Who has described the graph already, call by call, begins with eng_local_begin. The witness and
+ * virtual time are those of engine/flow/worker.h.
  */
 #ifndef ENG_CONTROL_LOCAL_H
 #define ENG_CONTROL_LOCAL_H
@@ -29,12 +32,18 @@ struct eng_local_options {
     char *const *arguments; /* of the job */
     uint64_t ring_bytes;    /* 0: as planned; else the capacity of every ring, to make them full */
     bool plan_only;         /* make no worker: the simulator makes each in its own process */
+    const int64_t *virtual_wall_us;           /* NULL: real clocks */
+    const struct eng_worker_witness *witness; /* NULL: none */
 };
 
 /* 0; -EINVAL: the graph has mistakes, or cannot be planned, and reason holds them. */
 int eng_local_open(struct eng_local *local, void (*job)(pen_graph *graph),
                    const struct eng_local_options *options, char *reason, size_t reason_bytes);
-void eng_local_close(struct eng_local *local);
+/* The same from a graph that is not finished; it belongs to *local from here on, whatever happens.
+ */
+int eng_local_begin(struct eng_local *local, struct pen_graph *graph,
+                    const struct eng_local_options *options, char *reason, size_t reason_bytes);
+void eng_local_close(struct eng_local *local); /* accepts zeros */
 
 /* One worker, made here. NULL: reason says why. */
 struct eng_worker *eng_local_make_worker(struct eng_local *local, uint32_t number, char *reason,

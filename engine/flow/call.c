@@ -27,6 +27,8 @@ static void call_fail_v(pen_context *ctx, const char *format, va_list args)
         vsnprintf(failure + used, (size_t)(ENG_BOARD_FAILURE_BYTES - used), format, args);
     ctx->view.count = 0; /* the loop at hand stops */
     ctx->room.schema = NULL;
+    const struct eng_worker_witness *witness = worker->settings.witness;
+    if (witness && witness->failed) witness->failed(witness->self, failure);
 }
 
 void eng_context_fail(pen_context *ctx, const char *format, ...)

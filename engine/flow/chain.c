@@ -229,7 +229,7 @@ static void input_advance(struct eng_input *input, uint64_t size_bytes)
     }
 }
 
-static bool chain_must_wait(struct eng_chain *chain)
+static bool chain_must_wait(const struct eng_chain *chain)
 {
     for (uint32_t i = 0; i < chain->exchange_count; i++)
         if (eng_exchange_is_blocked(chain->exchanges[i])) return true;
@@ -366,6 +366,11 @@ bool eng_chain_flush(struct eng_chain *chain, uint64_t now_ns)
         eng_exchange_flush(chain->exchanges[i], now_ns);
     }
     return dirty;
+}
+
+bool eng_chain_is_blocked(const struct eng_chain *chain)
+{
+    return chain_must_wait(chain);
 }
 
 bool eng_chain_has_work(const struct eng_chain *chain)

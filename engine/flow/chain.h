@@ -61,6 +61,9 @@ unsigned eng_chain_step(struct eng_chain *chain);
 /* Moves overflow and publishes what was sent; true: something must be told to consumers. */
 bool eng_chain_flush(struct eng_chain *chain, uint64_t now_ns);
 
+/* True: an exchange overflows, or an operator waits for the world. */
+bool eng_chain_is_blocked(const struct eng_chain *chain);
+
 /* True: there is input at hand that it could take. */
 bool eng_chain_has_work(const struct eng_chain *chain);
 

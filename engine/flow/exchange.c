@@ -394,7 +394,9 @@ void eng_exchange_end(struct eng_exchange *exchange)
 bool eng_exchange_flush(struct eng_exchange *exchange, uint64_t now_ns)
 {
     if (!exchange->dirty) return !exchange->overflowing;
-    if (!exchange->ended && now_ns - exchange->watermark_sent_ns >= EXCHANGE_WATERMARK_NS)
+    /* After ENG_FLUSH_ALL, the difference to any time is large. */
+    if (!exchange->ended &&
+        (now_ns == ENG_FLUSH_ALL || now_ns - exchange->watermark_sent_ns >= EXCHANGE_WATERMARK_NS))
         exchange_send_watermark(exchange, now_ns);
 
     bool flushed = true;

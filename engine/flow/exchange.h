@@ -120,8 +120,9 @@ void eng_exchange_send(struct eng_exchange *exchange, const struct eng_batch *ba
 void eng_exchange_watermark(struct eng_exchange *exchange, int64_t watermark_us);
 void eng_exchange_end(struct eng_exchange *exchange);
 
-/* Moves overflow and publishes. True: all is in the rings. `now_ns` paces watermarks; rings whose
- * consumer must be told have lane->published set. */
+/* Moves overflow and publishes. True: all is in the rings. `now_ns` paces watermarks, ENG_FLUSH_ALL
+ * sends them at once; rings whose consumer must be told have lane->published set. */
+#define ENG_FLUSH_ALL UINT64_MAX
 bool eng_exchange_flush(struct eng_exchange *exchange, uint64_t now_ns);
 /* After the fence: tells the consumers. */
 void eng_exchange_ring_bells(struct eng_exchange *exchange);

@@ -53,7 +53,7 @@ static void reject_letter(pen_context *ctx, struct eng_text_out *out, const char
     time_t seconds;
     struct tm utc;
     char text[96];
-    int64_t now_us = shm_clock_wall_us();
+    int64_t now_us = eng_worker_wall_us(ctx->worker);
 
     seconds = (time_t)(now_us / 1000000);
     gmtime_r(&seconds, &utc);
@@ -100,8 +100,13 @@ static bool reject_write(pen_context *ctx, const char *reason, pen_view record, 
 
 static void reject_say(pen_context *ctx, const char *reason)
 {
+    const struct eng_worker_witness *witness = ctx->worker->settings.witness;
     uint64_t now_ns = shm_clock_ns();
 
+    if (witness && witness->rejected) {
+        witness->rejected(witness->self, reason);
+        return;
+    }
     if (ctx->said_ns != 0 && now_ns - ctx->said_ns < REJECT_SAY_NS) {
         ctx->unsaid++;
         return;

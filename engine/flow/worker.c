@@ -8,6 +8,7 @@
 enum {
     WORKER_SPIN_NS = 50 * 1000,             /* a park and its wake-up cost about as much */
     WORKER_PARK_NS_MAX = 100 * 1000 * 1000, /* heartbeats go on */
+    WORKER_VIRTUAL_NS = 1000 * 1000 * 1000, /* virtual time at the epoch */
 };
 
 void eng_worker_set_state(struct eng_worker *worker, enum eng_worker_state state)
@@ -18,8 +19,21 @@ void eng_worker_set_state(struct eng_worker *worker, enum eng_worker_state state
 
 int64_t eng_worker_wall_us(struct eng_worker *worker)
 {
-    if (worker->wall_us == 0) worker->wall_us = shm_clock_wall_us();
+    if (worker->wall_us == 0)
+        worker->wall_us = worker->settings.virtual_wall_us ? *worker->settings.virtual_wall_us
+                                                           : shm_clock_wall_us();
     return worker->wall_us;
+}
+
+/* Virtual nanoseconds do not begin at 0, which means `never` in many places, and stand still when
+ * the clock is so far that they could not be counted (in the year 2262). */
+uint64_t eng_worker_clock_ns(const struct eng_worker_settings *settings)
+{
+    if (!settings->virtual_wall_us) return shm_clock_ns();
+    uint64_t wall_us = (uint64_t)*settings->virtual_wall_us;
+    CHECK(*settings->virtual_wall_us >= 0);
+    if (wall_us > INT64_MAX / 1000) wall_us = INT64_MAX / 1000;
+    return WORKER_VIRTUAL_NS + wall_us * 1000;
 }
 
 void eng_worker_wake_at(struct eng_worker *worker, uint64_t ns)
@@ -128,7 +142,7 @@ unsigned eng_worker_step(struct eng_worker *worker)
     struct eng_board_worker *place = worker->place;
     unsigned work = 0;
 
-    worker->now_ns = shm_clock_ns();
+    worker->now_ns = eng_worker_clock_ns(&worker->settings);
     worker->wall_us = 0;
     worker->wake_ns = 0;
     worker->fd_count = 0;
@@ -137,7 +151,8 @@ unsigned eng_worker_step(struct eng_worker *worker)
     worker_take_bells(worker);
     for (uint32_t i = 0; i < worker->chain_count; i++)
         work += eng_chain_step(worker->chains[i]);
-    worker_flush(worker, worker->now_ns);
+    /* Virtual time stands still within a step: no watermark may wait for it to pass. */
+    worker_flush(worker, worker->settings.virtual_wall_us ? ENG_FLUSH_ALL : worker->now_ns);
     shm_counter_add(&place->steps, 1);
     if (work == 0) shm_counter_add(&place->steps_idle, 1);
     if ((shm_load_own(&place->steps) & 255) == 0)
@@ -156,9 +171,8 @@ unsigned eng_worker_step(struct eng_worker *worker)
 
 /* ---- Idling ---------------------------------------------------------------------------------- */
 
-static bool worker_has_work(void *arg)
+bool eng_worker_has_work(const struct eng_worker *worker)
 {
-    struct eng_worker *worker = arg;
     _Atomic uint64_t *words = worker_ready_words(worker);
 
     for (uint32_t word = 0; word < worker->place->ready_words; word++)
@@ -169,6 +183,18 @@ static bool worker_has_work(void *arg)
     return false;
 }
 
+static bool worker_has_work(void *arg)
+{
+    return eng_worker_has_work(arg);
+}
+
+bool eng_worker_is_blocked(const struct eng_worker *worker)
+{
+    for (uint32_t i = 0; i < worker->chain_count; i++)
+        if (eng_chain_is_blocked(worker->chains[i])) return true;
+    return false;
+}
+
 void eng_worker_park(struct eng_worker *worker)
 {
     uint64_t now_ns = shm_clock_ns();
@@ -176,7 +202,7 @@ void eng_worker_park(struct eng_worker *worker)
     bool blocked = false;
 
     /* Watermarks that were held back for their pace go now. */
-    worker_flush(worker, UINT64_MAX / 2);
+    worker_flush(worker, ENG_FLUSH_ALL);
     for (uint32_t i = 0; i < worker->chain_count; i++)
         blocked |= worker->chains[i]->blocked;
     if (blocked) deadline_ns = now_ns + 50 * 1000; /* nobody rings when a ring has room again */
@@ -212,7 +238,7 @@ bool eng_worker_is_done(const struct eng_worker *worker)
 
 void eng_worker_start(struct eng_worker *worker)
 {
-    worker->counted_ns = shm_clock_ns();
+    worker->counted_ns = eng_worker_clock_ns(&worker->settings);
     eng_worker_set_state(worker, ENG_WORKER_RUNNING);
 }
 

@@ -18,12 +18,25 @@
 #include "engine/flow/chain.h"
 #include "engine/state/arena.h"
 
+/* Who looks on at a job that runs inside its own process: a test harness. Either may be NULL. */
+struct eng_worker_witness {
+    void (*rejected)(void *self, const char *reason); /* instead of a line on standard error */
+    /* At the very place where the job fails, with the user's function still on the stack. */
+    void (*failed)(void *self, const char *failure);
+    void *self;
+};
+
 struct eng_worker_settings {
     enum pen_on_bad_record on_bad_record;
     const char *dead_letters; /* directory; NULL: none */
     uint64_t rejects_max;
     const char *run; /* what pen_run returns */
     bool spin;       /* has a core to itself: worth spinning before it parks */
+    /* Virtual time: the wall clock stands here, at or after the epoch, and moves when somebody
+     * writes to it. All time that a step knows is taken from it, and nothing is paced. NULL: real
+     * clocks. */
+    const int64_t *virtual_wall_us;
+    const struct eng_worker_witness *witness; /* NULL: none */
 };
 
 /* Which input a bell belongs to. */
@@ -75,6 +88,15 @@ void eng_worker_wake_at_wall(struct eng_worker *worker, int64_t wall_us);
 void eng_worker_wake_on(struct eng_worker *worker, int fd, short events);
 
 int64_t eng_worker_wall_us(struct eng_worker *worker);
+/* What measures time in steps: shm_clock_ns, or what stands for it when time is virtual. */
+uint64_t eng_worker_clock_ns(const struct eng_worker_settings *settings);
+
+/* True: a step now would find something to do, bells, frames, firing, without waiting for anything.
+ * What a ring's other side has not published yet it cannot know. */
+bool eng_worker_has_work(const struct eng_worker *worker);
+/* True: something that was emitted waits for room, or a sink for whoever takes its records. */
+bool eng_worker_is_blocked(const struct eng_worker *worker);
+
 void eng_worker_set_state(struct eng_worker *worker, enum eng_worker_state state);
 
 #endif

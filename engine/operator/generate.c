@@ -31,9 +31,10 @@ static uint64_t generate_due_end(const pen_context *ctx, double rate)
     return (uint64_t)((double)(now_ns - start_ns) * rate / 1e9) + 1;
 }
 
+/* A nanosecond late rather than early: who comes early finds that nothing is due. */
 static uint64_t generate_due_ns(const pen_context *ctx, double rate, uint64_t index)
 {
-    return ctx->worker->board->started_ns + (uint64_t)((double)index * 1e9 / rate);
+    return ctx->worker->board->started_ns + (uint64_t)((double)index * 1e9 / rate) + 1;
 }
 
 static unsigned generate_step(pen_context *ctx)
