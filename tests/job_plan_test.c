@@ -190,6 +190,9 @@ static void word_count_on_two_and_four_workers(void)
                                       .rings = 12,
                                       .subtasks = 16,
                                       .claims = 1};
+    struct eng_board_counts counted;
+    eng_plan_counts(&plan, &counted);
+    CU_ASSERT_EQUAL(memcmp(&counted, &counts, sizeof counts), 0); /* words only: no gaps */
     CU_ASSERT_EQUAL(plan.board_bytes, eng_board_bytes(&counts, 4));
     close_both(&plan, graph);
 }

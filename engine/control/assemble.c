@@ -77,19 +77,12 @@ static void assemble_board_nodes(struct eng_board *board, const struct eng_plan 
 
 int eng_assemble_board(struct eng_board *board, const struct eng_plan *plan, const char *job)
 {
-    struct eng_board_counts counts = {
-        .workers = plan->worker_count,
-        .nodes = plan->node_count,
-        .chains = plan->chain_count,
-        .exchanges = plan->exchange_count,
-        .rings = plan->ring_count,
-        .subtasks = plan->subtask_count,
-        .claims = plan->claim_count,
-    };
+    struct eng_board_counts counts;
     uint32_t *inbound = assemble_new(plan->worker_count, sizeof *inbound);
 
     for (uint32_t w = 0; w < plan->worker_count; w++)
         inbound[w] = plan->workers[w].inbound;
+    eng_plan_counts(plan, &counts);
     eng_board_open(board, &counts, inbound);
     free(inbound);
     snprintf(board->job, sizeof board->job, "%s", job);

@@ -424,9 +424,9 @@ static void plan_make_rings(struct eng_plan *plan)
     }
 }
 
-static void plan_measure_board(struct eng_plan *plan)
+void eng_plan_counts(const struct eng_plan *plan, struct eng_board_counts *counts)
 {
-    struct eng_board_counts counts = {
+    *counts = (struct eng_board_counts){
         .workers = plan->worker_count,
         .nodes = plan->node_count,
         .chains = plan->chain_count,
@@ -435,10 +435,16 @@ static void plan_measure_board(struct eng_plan *plan)
         .subtasks = plan->subtask_count,
         .claims = plan->claim_count,
     };
+}
+
+static void plan_measure_board(struct eng_plan *plan)
+{
+    struct eng_board_counts counts;
     uint32_t ready_words = 0;
 
     for (uint32_t w = 0; w < plan->worker_count; w++)
         ready_words += (plan->workers[w].inbound + 63) / 64;
+    eng_plan_counts(plan, &counts);
     plan->board_bytes = eng_board_bytes(&counts, ready_words);
 }
 

@@ -94,6 +94,10 @@ int eng_plan_open(struct eng_plan *plan, struct pen_graph *graph,
                   const struct eng_plan_options *options, char *reason, size_t reason_bytes);
 void eng_plan_close(struct eng_plan *plan); /* accepts zeros */
 
+/* What a board of this plan has to show (see flow/board.h). */
+struct eng_board_counts;
+void eng_plan_counts(const struct eng_plan *plan, struct eng_board_counts *counts);
+
 /* The plan as people read it: chains, their operators, exchanges, workers, bytes. */
 void eng_plan_explain(const struct eng_plan *plan, FILE *out);
 void eng_plan_print_memory(const struct eng_plan *plan, FILE *out); /* for --dry-run: every byte */
