@@ -1,4 +1,5 @@
-/* pen_read_tcp: what a graph refuses. What goes over the wire is tested with whole jobs. */
+/* engine/connector/{tcp,tcp_read}: what a graph refuses. What goes over the wire is tested with
+ * whole jobs. */
 #include <CUnit/Basic.h>
 
 #include "tests/connector_graph.h"
@@ -30,11 +31,17 @@ static void refuses(struct pen_tcp tcp, const char *part)
 static void a_graph_refuses_what_cannot_be_meant(void)
 {
     refuses((struct pen_tcp){.out = &pen_line_schema}, "the address is NULL");
-    refuses((struct pen_tcp){.out = &pen_line_schema, .address = "nowhere"}, "localhost:9999");
+    refuses((struct pen_tcp){.out = &pen_line_schema, .address = "nowhere"},
+            "pen_read_tcp(nowhere): the address is not like localhost:9999");
     refuses((struct pen_tcp){.out = &number_schema, .address = "localhost:1"}, ".format");
     refuses((struct pen_tcp){.format = PEN_JSON, .address = "localhost:1"}, ".out is missing");
     refuses((struct pen_tcp){.format = PEN_BINARY, .out = &number_schema, .address = "localhost:1"},
             "PEN_CSV or PEN_JSON");
+    /* All that is wrong is told at once. */
+    struct pen_tcp all = {.format = PEN_BINARY, .address = "nowhere"};
+    refuses(all, "pen_read_tcp(nowhere): the address is not like");
+    refuses(all, "pen_read_tcp(nowhere): .format may be");
+    refuses(all, "pen_read_tcp(nowhere): .out is missing");
 }
 
 static void a_connection_is_one_split_that_cannot_be_rewound(void)

@@ -1,4 +1,5 @@
-/* pen_write_tcp: what a graph refuses. What goes over the wire is tested with whole jobs. */
+/* engine/connector/{tcp,tcp_write}: what a graph refuses. What goes over the wire is tested with
+ * whole jobs. */
 #include <CUnit/Basic.h>
 
 #include "tests/connector_graph.h"
@@ -48,6 +49,9 @@ static void a_graph_refuses_what_cannot_be_meant(void)
 {
     refuses((struct pen_tcp){.address = NULL}, "the address is NULL");
     refuses((struct pen_tcp){.address = "::1:9"}, "[::1]:9999");
+    struct pen_tcp both = {.address = "nowhere", .format = PEN_BINARY};
+    refuses(both, "pen_write_tcp(nowhere): the address is not like");
+    refuses(both, "pen_write_tcp(nowhere): .format may be");
     refuses((struct pen_tcp){.address = "localhost:1", .format = PEN_BINARY},
             "PEN_CSV or PEN_JSON");
     updating = true;

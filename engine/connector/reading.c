@@ -377,11 +377,9 @@ enum eng_read_step eng_reading_emit(pen_context *ctx, struct eng_reading *readin
     return step;
 }
 
-enum pen_poll eng_reading_poll(pen_context *ctx, struct eng_reading *reading)
+enum pen_poll eng_reading_result(enum eng_read_step step)
 {
-    struct eng_reason reason;
-
-    switch (eng_reading_emit(ctx, reading, &reason)) {
+    switch (step) {
     case ENG_READ_ONE:
     case ENG_READ_BAD:
     case ENG_READ_MORE:
@@ -389,12 +387,19 @@ enum pen_poll eng_reading_poll(pen_context *ctx, struct eng_reading *reading)
     case ENG_READ_LATER:
         return PEN_IDLE;
     case ENG_READ_END:
-        return PEN_END;
     case ENG_READ_FAILED:
         break;
     }
-    pen_fail(ctx, "%s", reason.text);
     return PEN_END;
+}
+
+enum pen_poll eng_reading_poll(pen_context *ctx, struct eng_reading *reading)
+{
+    struct eng_reason reason;
+    enum eng_read_step step = eng_reading_emit(ctx, reading, &reason);
+
+    if (step == ENG_READ_FAILED) pen_fail(ctx, "%s", reason.text);
+    return eng_reading_result(step);
 }
 
 int64_t eng_reading_position(const struct eng_reading *reading)

@@ -85,7 +85,9 @@ enum eng_read_step eng_reading_step(struct eng_reading *reading, const void **re
  * FAILED with a reason. */
 enum eng_read_step eng_reading_emit(pen_context *ctx, struct eng_reading *reading,
                                     struct eng_reason *reason);
-/* The same for a poll function: a failure fails the job. */
+/* What a poll function answers then. END and FAILED are the end. */
+enum pen_poll eng_reading_result(enum eng_read_step step);
+/* Both, for a poll function that has nothing to add: a failure fails the job. */
 enum pen_poll eng_reading_poll(pen_context *ctx, struct eng_reading *reading);
 
 /* Where the next record begins, and its line: what to save. */

@@ -12,21 +12,14 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "engine/connector/dial.h"
 #include "engine/connector/encoding.h"
+#include "engine/connector/tcp.h"
 #include "engine/flow/batch.h"
 #include "engine/flow/context.h"
-#include "engine/flow/worker.h"
 #include "engine/job/graph.h"
 #include "shm/check.h"
 
 enum { TCP_WRITE_BYTES = 64 * 1024 }; /* encoded and sent at once */
-
-struct tcp_program {
-    const char *address;
-    enum pen_format format;
-    bool reconnect;
-};
 
 struct tcp_local {
     struct eng_dial dial;
@@ -41,12 +34,13 @@ struct tcp_local {
 
 static void tcp_open(pen_context *ctx)
 {
-    const struct tcp_program *program = pen_user(ctx);
+    const struct eng_tcp *tcp = pen_user(ctx);
     struct tcp_local *local = pen_local(ctx, sizeof *local);
+    enum pen_format format = tcp->format ? tcp->format : PEN_JSON;
     struct eng_reason reason;
 
-    if (eng_dial_open(&local->dial, program->address, program->reconnect, &reason) < 0 ||
-        eng_encoding_open(&local->encoding, program->format, ctx->node->ports[0].layout, NULL, NULL,
+    if (!eng_tcp_open(ctx, &local->dial)) return;
+    if (eng_encoding_open(&local->encoding, format, ctx->node->ports[0].layout, NULL, NULL,
                           &reason) < 0)
         pen_fail(ctx, "%s", reason.text);
 }
@@ -90,7 +84,7 @@ static void tcp_encode(pen_context *ctx, struct tcp_local *local, const struct p
  * lost, or the job has failed. *full: the kernel takes no more. */
 static bool tcp_send(pen_context *ctx, struct tcp_local *local, size_t *at_bytes, bool *full)
 {
-    const struct tcp_program *program = pen_user(ctx);
+    struct eng_reason reason;
 
     while (*at_bytes < local->out.size_bytes) {
         ssize_t sent = send(local->dial.fd, local->out.bytes + *at_bytes,
@@ -102,12 +96,9 @@ static bool tcp_send(pen_context *ctx, struct tcp_local *local, size_t *at_bytes
         if (errno == EINTR) continue;
         *full = errno == EAGAIN;
         if (*full) return true;
-        if (program->reconnect)
-            pen_log(ctx, "lost the connection to %s: %s; connecting again", program->address,
-                    strerror(errno));
-        else
-            pen_fail(ctx, "lost the connection to %s: %s", program->address, strerror(errno));
-        eng_dial_lost(&local->dial, ctx->worker->now_ns);
+        eng_reason_set(&reason, "lost the connection to %s: %s", local->dial.address,
+                       strerror(errno));
+        eng_tcp_lost(ctx, &local->dial, reason.text);
         local->head_sent = false;
         local->sent_bytes = 0;
         return false;
@@ -131,22 +122,13 @@ static uint32_t tcp_taken(struct tcp_local *local, size_t at_bytes)
     return taken;
 }
 
-static bool tcp_is_connected(pen_context *ctx, struct tcp_local *local)
-{
-    struct eng_reason reason;
-    enum eng_dial_state state = eng_dial_step(&local->dial, ctx->worker->now_ns, &reason);
-
-    if (state == ENG_DIAL_FAILED) pen_fail(ctx, "%s", reason.text);
-    return state == ENG_DIAL_CONNECTED;
-}
-
 static void tcp_loop(pen_context *ctx, const struct pen_batch *batch)
 {
     struct tcp_local *local = pen_local(ctx, sizeof *local);
     bool full = false;
 
     *batch->current = 0;
-    if (!tcp_is_connected(ctx, local)) return;
+    if (!eng_tcp_is_connected(ctx, &local->dial)) return;
     while (*batch->current < batch->count && !full) {
         uint32_t from = *batch->current;
         size_t at_bytes = local->sent_bytes;
@@ -167,52 +149,33 @@ static int tcp_wake_fd(pen_context *ctx)
 void pen_add_write_tcp(pen_stream stream, const struct pen_tcp *given)
 {
     struct pen_graph *graph = stream.graph;
-    const struct pen_tcp *tcp = eng_graph_read(graph, "pen_write_tcp", given, sizeof *tcp);
-    const struct eng_layout *layout = tcp ? eng_graph_stream_layout(stream) : NULL;
-    struct eng_reason reason;
+    const struct pen_tcp *options = eng_graph_read(graph, "pen_write_tcp", given, sizeof *options);
+    const struct eng_layout *layout = options ? eng_graph_stream_layout(stream) : NULL;
 
     if (!layout) return;
-    if (!tcp->address) {
-        eng_graph_mistake(graph, &tcp->origin, "pen_write_tcp: the address is NULL");
-        return;
-    }
-    if (eng_graph_is_missing(graph, tcp->address)) return;
-    if (!eng_dial_address_good(tcp->address, &reason)) {
-        eng_graph_mistake(graph, &tcp->origin, "pen_write_tcp(%s): %s", tcp->address, reason.text);
-        return;
-    }
-    if ((unsigned)tcp->format > PEN_JSON) {
-        eng_graph_mistake(graph, &tcp->origin,
-                          "pen_write_tcp(%s): .format may be PEN_CSV or PEN_JSON", tcp->address);
-        return;
-    }
-    struct tcp_program *program = eng_graph_keep(graph, sizeof *program);
+    const struct eng_tcp *tcp = eng_tcp_keep(graph, "pen_write_tcp", options);
+    if (!tcp) return;
     struct pen_function *function = eng_graph_keep(graph, sizeof *function);
-    *program = (struct tcp_program){
-        .address = eng_graph_keep_text(graph, tcp->address),
-        .format = tcp->format ? tcp->format : PEN_JSON,
-        .reconnect = tcp->reconnect,
-    };
     *function = (struct pen_function){
         .abi = PEN_ABI,
         .size_bytes = sizeof *function,
         .kind = PEN_IS_SINK,
-        .name = program->address,
+        .name = tcp->address,
         .in = layout->schema,
         .loop = tcp_loop,
     };
     struct pen_sink sink = {
-        .origin = tcp->origin,
+        .origin = options->origin,
         .write = function,
         .wake_fd = tcp_wake_fd,
-        .id = tcp->id,
+        .id = options->id,
         .parallelism = 1,
-        .user = program,
+        .user = tcp,
         .open = tcp_open,
         .close = tcp_close,
-        .group = tcp->group,
+        .group = options->group,
     };
     sink.origin.size_bytes = sizeof sink;
-    sink.origin.name = program->address;
+    sink.origin.name = tcp->address;
     eng_graph_add_sink(stream, &sink, "pen_write_tcp");
 }
