@@ -48,6 +48,13 @@ static void the_watermark_is_the_smallest_without_the_idle(void)
     CU_ASSERT_EQUAL(eng_tally_node(board, CONTROL_MAP).watermark_us, 500);
     shm_store_own(a, (uint64_t)ENG_WATERMARK_END);
     CU_ASSERT_EQUAL(eng_tally_node(board, CONTROL_MAP).watermark_us, ENG_WATERMARK_END);
+    /* Of those that have not ended, all are idle. */
+    shm_store_own(b, (uint64_t)ENG_WATERMARK_IDLE);
+    CU_ASSERT_EQUAL(eng_tally_node(board, CONTROL_MAP).watermark_us, ENG_WATERMARK_IDLE);
+    shm_store_own(a, (uint64_t)ENG_WATERMARK_IDLE);
+    CU_ASSERT_EQUAL(eng_tally_node(board, CONTROL_MAP).watermark_us, ENG_WATERMARK_IDLE);
+    shm_store_own(&eng_board_subtask(board, 4)->watermark_us, (uint64_t)ENG_WATERMARK_IDLE);
+    CU_ASSERT_EQUAL(eng_tally_job(board).watermark_us, ENG_WATERMARK_NONE);
     CU_ASSERT_FALSE(eng_tally_is_time(ENG_WATERMARK_END));
     CU_ASSERT_FALSE(eng_tally_is_time(ENG_WATERMARK_NONE));
     CU_ASSERT_FALSE(eng_tally_is_time(ENG_WATERMARK_IDLE));

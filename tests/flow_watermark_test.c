@@ -49,6 +49,20 @@ static void all_idle_is_idle_and_one_that_speaks_ends_it(void)
     CU_ASSERT_EQUAL(watermark.watermark_us, 120);
 }
 
+static void who_became_idle_first_makes_no_difference(void)
+{
+    for (uint32_t first = 0; first < 2; first++) {
+        eng_watermark_open(&watermark, inputs, 2);
+        eng_watermark_hear(&watermark, 0, 1000);
+        eng_watermark_hear(&watermark, 1, 50);
+        eng_watermark_hear(&watermark, first, ENG_WATERMARK_IDLE);
+        CU_ASSERT_EQUAL(watermark.watermark_us, first == 0 ? 50 : 1000);
+        CU_ASSERT_TRUE(eng_watermark_hear(&watermark, 1 - first, ENG_WATERMARK_IDLE));
+        CU_ASSERT_EQUAL(watermark.watermark_us, 1000);
+        CU_ASSERT_TRUE(watermark.idle);
+    }
+}
+
 static void an_input_that_has_ended_holds_nobody_back(void)
 {
     eng_watermark_open(&watermark, inputs, 3);
@@ -76,14 +90,16 @@ static void infinity_of_all_is_infinity(void)
 /* The definition, from what was said. */
 static int64_t definition(uint32_t count)
 {
-    int64_t smallest = ENG_WATERMARK_END;
+    int64_t smallest = ENG_WATERMARK_END, largest = ENG_WATERMARK_NONE;
     bool any = false;
     for (uint32_t i = 0; i < count; i++) {
-        if (inputs[i].ended || inputs[i].idle) continue;
+        if (inputs[i].ended) continue;
+        if (inputs[i].watermark_us > largest) largest = inputs[i].watermark_us;
+        if (inputs[i].idle) continue;
         any = true;
         if (inputs[i].watermark_us < smallest) smallest = inputs[i].watermark_us;
     }
-    return any ? smallest : ENG_WATERMARK_NONE;
+    return any ? smallest : largest;
 }
 
 static void random_sayings_agree_with_the_definition(void)
@@ -122,6 +138,7 @@ int main(void)
     CU_ADD_TEST(suite, the_smallest_counts_once_all_have_spoken);
     CU_ADD_TEST(suite, an_idle_input_is_left_out_until_it_speaks);
     CU_ADD_TEST(suite, all_idle_is_idle_and_one_that_speaks_ends_it);
+    CU_ADD_TEST(suite, who_became_idle_first_makes_no_difference);
     CU_ADD_TEST(suite, an_input_that_has_ended_holds_nobody_back);
     CU_ADD_TEST(suite, infinity_of_all_is_infinity);
     CU_ADD_TEST(suite, random_sayings_agree_with_the_definition);

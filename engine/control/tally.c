@@ -13,6 +13,7 @@ struct eng_tally_node eng_tally_node(const struct eng_board *board, uint32_t nod
 {
     const struct eng_board_node *shown = eng_board_node(board, node);
     struct eng_tally_node tally = {.watermark_us = ENG_WATERMARK_END};
+    uint32_t idle = 0;
 
     for (uint32_t s = 0; s < shown->parallelism; s++) {
         const struct eng_board_subtask *subtask =
@@ -29,9 +30,13 @@ struct eng_tally_node eng_tally_node(const struct eng_board *board, uint32_t nod
 
         /* Who is idle is left out of the smallest, as the operators themselves do it. */
         int64_t watermark_us = (int64_t)shm_counter_get(&subtask->watermark_us);
-        if (watermark_us != ENG_WATERMARK_IDLE && watermark_us < tally.watermark_us)
+        if (watermark_us == ENG_WATERMARK_IDLE)
+            idle++;
+        else if (watermark_us < tally.watermark_us)
             tally.watermark_us = watermark_us;
     }
+    if (idle > 0 && tally.watermark_us == ENG_WATERMARK_END)
+        tally.watermark_us = ENG_WATERMARK_IDLE;
     return tally;
 }
 
@@ -47,8 +52,8 @@ struct eng_tally_job eng_tally_job(const struct eng_board *board)
             job.records += node.records_out;
             job.bytes_in += node.bytes_in;
         }
-        /* A sink that never hears of time has nothing to say about it. */
-        if (shown->is_sink && node.watermark_us != ENG_WATERMARK_NONE &&
+        /* A sink that never hears of time has nothing to say about it, nor has an idle one. */
+        if (shown->is_sink && node.watermark_us > ENG_WATERMARK_NONE &&
             node.watermark_us < job.watermark_us)
             job.watermark_us = node.watermark_us;
     }

@@ -14,7 +14,8 @@
 struct eng_tally_node {
     uint64_t records_in, records_out, rejected, bytes_in, state_bytes, keys;
     uint64_t counters[8];
-    int64_t watermark_us; /* the smallest of its subtasks; see engine/flow/watermark.h */
+    int64_t watermark_us; /* the smallest of its subtasks, ENG_WATERMARK_IDLE when all that have not
+                             ended are idle; see engine/flow/watermark.h */
     uint32_t ended;       /* subtasks that have */
 };
 

@@ -156,6 +156,8 @@ static void view_print_watermark(int64_t watermark_us, FILE *out)
 
     if (watermark_us == ENG_WATERMARK_END)
         fputs("end", out);
+    else if (watermark_us == ENG_WATERMARK_IDLE)
+        fputs("idle", out);
     else if (eng_tally_is_time(watermark_us))
         fputs(eng_figure_time(text, watermark_us), out);
     else
@@ -314,7 +316,10 @@ static void view_json_operator(const struct eng_snapshot *before, const struct e
     if (eng_tally_is_time(tally.watermark_us))
         fprintf(out, "%lld}", (long long)tally.watermark_us);
     else
-        fputs(tally.watermark_us == ENG_WATERMARK_END ? "\"end\"}" : "null}", out);
+        fputs(tally.watermark_us == ENG_WATERMARK_END    ? "\"end\"}"
+              : tally.watermark_us == ENG_WATERMARK_IDLE ? "\"idle\"}"
+                                                         : "null}",
+              out);
 }
 
 static void view_json_ring(const struct eng_snapshot *now, uint32_t r, FILE *out)

@@ -283,8 +283,8 @@ void eng_context_hear(pen_context *ctx, int64_t watermark_us)
     if (watermark_us != ENG_WATERMARK_IDLE) {
         CHECK(watermark_us >= ctx->watermark_us);
         ctx->watermark_us = watermark_us;
-        shm_store_own(&ctx->board->watermark_us, (uint64_t)watermark_us);
     }
+    shm_store_own(&ctx->board->watermark_us, (uint64_t)watermark_us);
     if (ctx->class->watermark)
         ctx->class->watermark(ctx, watermark_us);
     else

@@ -11,11 +11,12 @@ void eng_watermark_open(struct eng_watermark *watermark, struct eng_watermark_in
         .inputs = inputs, .input_count = input_count, .watermark_us = ENG_WATERMARK_NONE};
 }
 
-/* The smallest of the inputs that count, or what was before where that is larger. */
+/* The smallest of the inputs that count, or what was before where that is larger. The largest of
+ * the idle ones, when no other is left. */
 static bool watermark_combine(struct eng_watermark *watermark)
 {
     int64_t smallest = ENG_WATERMARK_END;
-    int64_t largest_ended = ENG_WATERMARK_NONE;
+    int64_t largest_ended = ENG_WATERMARK_NONE, largest_idle = ENG_WATERMARK_NONE;
     bool any = false, open = false;
 
     for (uint32_t i = 0; i < watermark->input_count; i++) {
@@ -25,12 +26,15 @@ static bool watermark_combine(struct eng_watermark *watermark)
             continue;
         }
         open = true;
-        if (input->idle) continue;
+        if (input->idle) {
+            if (input->watermark_us > largest_idle) largest_idle = input->watermark_us;
+            continue;
+        }
         any = true;
         if (input->watermark_us < smallest) smallest = input->watermark_us;
     }
     /* When all have ended, what the last of them said holds: infinity, unless they were stopped. */
-    if (!any) smallest = open ? ENG_WATERMARK_NONE : largest_ended;
+    if (!any) smallest = open ? largest_idle : largest_ended;
 
     bool idle = open && !any;
     bool news = idle != watermark->idle;

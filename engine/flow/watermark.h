@@ -1,8 +1,10 @@
 /* engine/flow/watermark.h: how far event time has come, over several inputs.
  *
  * A watermark W says: no record with an event time at or below W will follow on this input. A
- * chain's watermark is the smallest of its inputs, without those that are idle or have ended. It
- * never falls: an input that comes back from being idle with a smaller one does not lower it.
+ * chain's watermark is the smallest of its inputs, without those that are idle or have ended. When
+ * all are idle nobody holds anybody back, and it is the largest: so it does not matter who became
+ * idle first. It never falls: an input that comes back from being idle with a smaller one does not
+ * lower it.
  *
  *     ENG_WATERMARK_NONE   nothing is known yet
  *     ENG_WATERMARK_IDLE   what an input says when it is left out of the smallest; as the result:
