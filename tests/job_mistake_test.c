@@ -348,7 +348,11 @@ static void event_times_of_the_wrong_type(void)
 #line 3 "job.c"
     pen_event_time(all, "att", .idle_after = -1);
 #line 4 "job.c"
-    pen_event_time(all, "at", .watermark = "channel", .ahead_max = 5);
+    pen_event_time(all, "at", .watermark = "channel", .ahead_max = -5);
+#line 5 "job.c"
+    pen_event_time(pen_rebalance(all), "at", .ahead_max = 5);
+#line 6 "job.c"
+    pen_event_time(pen_union(all, all), "at", .splits_overlap = true);
     EXPECT_MISTAKES(
         graph,
         "job.c:1: pen_event_time(auction): auction is int64; the event time is a pen_time\n"
@@ -357,7 +361,11 @@ static void event_times_of_the_wrong_type(void)
         "job.c:3: pen_event_time(att): bid has no field att; did you mean at?\n"
         "job.c:3: pen_event_time(att): .idle_after is negative\n"
         "job.c:4: pen_event_time(at): .watermark: channel is code; it must be a pen_opt_time\n"
-        "job.c:4: pen_event_time(at): this version of Penstock cannot do .ahead_max yet\n");
+        "job.c:4: pen_event_time(at): .ahead_max is negative\n"
+        "job.c:5: pen_event_time(at): .ahead_max is about the splits of a source: it works right "
+        "behind one, with nothing but pen_map, pen_filter and pen_project in between\n"
+        "job.c:6: pen_event_time(at): .splits_overlap is about the splits of a source: it works "
+        "right behind one, with nothing but pen_map, pen_filter and pen_project in between\n");
 }
 
 struct narrow {

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/operator/event_time.h"
 #include "engine/operator/operators.h"
 #include "shm/memory.h"
 
@@ -64,6 +65,7 @@ static void assemble_board_nodes(struct eng_board *board, const struct eng_plan 
         shown->first_subtask = first;
         shown->is_source = node->port_count == 0;
         shown->is_sink = node->output_count == 0;
+        shown->is_aligned = eng_event_time_is_aligned(node);
         for (uint32_t s = 0; s < node->parallelism; s++) {
             struct eng_board_subtask *subtask = eng_board_subtask(board, first + s);
             subtask->node = n;
@@ -170,6 +172,14 @@ static int assemble_lane(struct assembler *a, const struct eng_plan_exchange *pl
     return 0;
 }
 
+/* One pen_event_time that asks for it is enough: what lies behind it is not worth finding out. */
+static bool assemble_every_watermark(const struct eng_plan *plan)
+{
+    for (uint32_t n = 0; n < plan->node_count; n++)
+        if (eng_event_time_every_record(plan->nodes[n])) return true;
+    return false;
+}
+
 static int assemble_exchange(struct assembler *a, const struct eng_plan_exchange *planned,
                              uint32_t subtask)
 {
@@ -185,6 +195,7 @@ static int assemble_exchange(struct assembler *a, const struct eng_plan_exchange
     exchange->layout = to->ports[input->port].layout;
     exchange->key = input->key;
     exchange->watermark_us = exchange->watermark_sent_us = ENG_WATERMARK_NONE;
+    exchange->every_watermark = assemble_every_watermark(a->plan);
     exchange->hashes = assemble_new(ENG_BATCH_RECORDS_MAX, sizeof *exchange->hashes);
     exchange->lane_count = one_to_one ? 1 : consumers->parallelism;
     /* Subtasks that deal records out begin at different consumers. */

@@ -31,7 +31,7 @@
 #include "shm/slot.h"
 
 enum {
-    ENG_BOARD_VERSION = 2,
+    ENG_BOARD_VERSION = 3,
     ENG_BOARD_NAME_BYTES = 64,
     ENG_BOARD_FAILURE_BYTES = 1024,
 };
@@ -83,18 +83,20 @@ struct eng_board_node {
     char id[ENG_BOARD_NAME_BYTES];
     uint32_t chain, parallelism;
     uint32_t first_subtask; /* index of its subtask 0; the others follow */
-    uint32_t is_source, is_sink, reserved;
+    uint32_t is_source, is_sink;
+    uint32_t is_aligned; /* its subtasks' `slowest` counts: see engine/operator/alignment.h */
 };
 
 struct eng_board_subtask {
     _Alignas(SHM_CACHELINE) uint32_t node;
     uint32_t worker;
     _Atomic uint64_t records_in, records_out, rejected;
-    _Atomic uint64_t watermark_us; /* as int64_t */
+    _Atomic uint64_t watermark_us; /* as int64_t; ENG_WATERMARK_IDLE while idle */
     _Atomic uint64_t bytes_in;     /* sources: of the input */
     _Atomic uint64_t state_bytes, keys;
     _Atomic uint64_t counters[8]; /* the user's */
     _Atomic uint64_t ended;
+    _Atomic uint64_t slowest; /* of the splits being read: see engine/operator/alignment.h */
 };
 
 struct eng_board_exchange {

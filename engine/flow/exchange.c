@@ -377,10 +377,15 @@ static void exchange_send_watermark(struct eng_exchange *exchange, uint64_t now_
 
 void eng_exchange_watermark(struct eng_exchange *exchange, int64_t watermark_us)
 {
+    bool at_once = exchange->every_watermark || watermark_us == ENG_WATERMARK_END ||
+                   watermark_us == ENG_WATERMARK_IDLE ||
+                   exchange->watermark_sent_us == ENG_WATERMARK_IDLE;
+
+    if (watermark_us == ENG_WATERMARK_IDLE)
+        exchange_send_watermark(exchange, exchange->watermark_sent_ns);
     exchange->watermark_us = watermark_us;
     exchange->dirty = true;
-    if (watermark_us == ENG_WATERMARK_END || watermark_us == ENG_WATERMARK_IDLE)
-        exchange_send_watermark(exchange, exchange->watermark_sent_ns);
+    if (at_once) exchange_send_watermark(exchange, exchange->watermark_sent_ns);
 }
 
 void eng_exchange_end(struct eng_exchange *exchange)

@@ -93,7 +93,8 @@ struct eng_exchange {
     bool ended;
     uint64_t
         memory_bytes; /* of all queues; above ENG_EXCHANGE_BYTES_MAX somebody emits without end */
-    int64_t watermark_us; /* the newest; sent not more often than each millisecond */
+    bool every_watermark; /* each is sent at once, between the records that it was said between */
+    int64_t watermark_us; /* the newest; else sent not more often than each millisecond */
     int64_t watermark_sent_us;
     uint64_t watermark_sent_ns;
     uint64_t *hashes; /* scratch of a batch */
@@ -116,7 +117,8 @@ void eng_lane_queue_read(struct eng_lane *lane, uint64_t size_bytes);
 
 void eng_exchange_send(struct eng_exchange *exchange, const struct eng_batch *batch);
 
-/* Remembers a watermark, to be sent by a flush; infinity and idleness go at once. */
+/* Remembers a watermark, to be sent by a flush. At once go infinity, idleness, with the watermark
+ * that it leaves behind, and the end of idleness, so that records find their input counted. */
 void eng_exchange_watermark(struct eng_exchange *exchange, int64_t watermark_us);
 void eng_exchange_end(struct eng_exchange *exchange);
 

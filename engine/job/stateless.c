@@ -4,6 +4,7 @@
 
 #include "engine/job/stream.h"
 #include "engine/operator/operators.h"
+#include "engine/operator/splits.h"
 
 pen_stream pen_add_map(pen_stream from, const struct pen_map *given)
 {
@@ -141,6 +142,35 @@ pen_stream pen_add_project(pen_stream from, const struct pen_project *given)
 
 /* ---- Event time ------------------------------------------------------------------------------ */
 
+/* Whether nothing lies between a source and the stream that would mix up its splits. */
+static bool stateless_is_of_source(const struct pen_graph *graph, const struct graph_stream *stream)
+{
+    if (stream->kind != GRAPH_STREAM_OUTPUT) return false;
+    const struct eng_node *node = graph->nodes[stream->node];
+
+    while (node->port_count > 0) {
+        if (!eng_splits_pass(node->class) || node->input_count != 1) return false;
+        if (node->inputs[0].kind != ENG_FORWARD) return false;
+        node = graph->nodes[node->inputs[0].from_node];
+    }
+    return true;
+}
+
+static void stateless_check_splits(struct eng_call *call, const struct pen_event_time *options,
+                                   const struct graph_stream *stream)
+{
+    if (options->ahead_max < 0) eng_call_mistake(call, ".ahead_max is negative");
+    if (stateless_is_of_source(call->graph, stream)) return;
+    const char *option = options->ahead_max > 0    ? ".ahead_max"
+                         : options->splits_overlap ? ".splits_overlap"
+                                                   : NULL;
+    if (option)
+        eng_call_mistake(call,
+                         "%s is about the splits of a source: it works right behind one, with "
+                         "nothing but pen_map, pen_filter and pen_project in between",
+                         option);
+}
+
 static void stateless_check_times(struct eng_call *call, const struct pen_event_time *options,
                                   const struct eng_layout *layout)
 {
@@ -165,7 +195,20 @@ static void stateless_check_times(struct eng_call *call, const struct pen_event_
     }
     if (options->out_of_order < 0) eng_call_mistake(call, ".out_of_order is negative");
     if (options->idle_after < 0) eng_call_mistake(call, ".idle_after is negative");
-    if (options->ahead_max != 0) eng_call_not_yet(call, ".ahead_max");
+}
+
+/* It is where its records come from, so that it sees them split by split: as many subtasks, in the
+ * same group, and in the helper of a source that may block. */
+static void stateless_stay(struct eng_node *node, const struct pen_graph *graph,
+                           const struct graph_stream *stream)
+{
+    if (stream->kind != GRAPH_STREAM_OUTPUT) return;
+    struct eng_node *from = graph->nodes[stream->node];
+
+    eng_graph_node_of(node)->wanted = eng_graph_node_of(from)->wanted;
+    node->group = from->group;
+    if (from->port_count == 0 || from->class == &eng_event_time_class)
+        node->blocking = from->blocking;
 }
 
 pen_stream pen_add_event_time(pen_stream from, const struct pen_event_time *given)
@@ -183,6 +226,7 @@ pen_stream pen_add_event_time(pen_stream from, const struct pen_event_time *give
     if (!stream) return eng_call_give_up(&call, NULL);
 
     stateless_check_times(&call, options, stream->layout);
+    stateless_check_splits(&call, options, stream);
     eng_call_common(&call, &common);
     if (call.failed) return eng_call_give_up(&call, NULL);
 
@@ -190,6 +234,7 @@ pen_stream pen_add_event_time(pen_stream from, const struct pen_event_time *give
     rows.timed = true;
     struct eng_node *node =
         eng_call_node(&call, &eng_event_time_class, options, &common, NULL, stream->layout, rows);
+    stateless_stay(node, call.graph, stream);
     eng_stream_feed(&call, node, 0, stream, ENG_FORWARD);
     return eng_call_streams(&call, node, &common);
 }

@@ -6,10 +6,13 @@
 #include "engine/flow/context.h"
 #include "engine/flow/worker.h"
 #include "engine/operator/operators.h"
+#include "engine/operator/splits.h"
 
 enum { GENERATE_BLOCK = 512, GENERATE_BLOCK_RATED = 8, GENERATE_STEP = 1024 };
 
 struct generate {
+    struct eng_splits marks; /* first: for splits.h; what a subtask makes is one split */
+    uint32_t slot;
     uint64_t next; /* the next index of this subtask; always inside one of its blocks */
     uint64_t block;
 };
@@ -21,6 +24,21 @@ static void generate_open(pen_context *ctx)
 
     self->block = options->rate > 0 ? GENERATE_BLOCK_RATED : GENERATE_BLOCK;
     self->next = ctx->subtask * self->block;
+    eng_splits_open(ctx);
+    self->slot = eng_splits_begin(ctx);
+}
+
+static void generate_end(pen_context *ctx)
+{
+    struct generate *self = ctx->self;
+
+    eng_splits_end(ctx, self->slot);
+    eng_source_ended(ctx);
+}
+
+static void generate_close(pen_context *ctx)
+{
+    eng_splits_close(ctx);
 }
 
 /* The first index that is not due yet. */
@@ -45,11 +63,13 @@ static unsigned generate_step(pen_context *ctx)
     unsigned made = 0;
 
     if (eng_source_must_stop(ctx)) {
-        eng_source_ended(ctx);
+        generate_end(ctx);
         return 1;
     }
+    if (eng_splits_must_wait(ctx, self->slot)) return 0;
     uint64_t due_end = options->rate > 0 ? generate_due_end(ctx, options->rate) : UINT64_MAX;
     if (due_end > end) due_end = end;
+    eng_splits_enter(ctx, self->slot);
     while (made < GENERATE_STEP && self->next < due_end) {
         uint64_t block_end = self->next - self->next % self->block + self->block;
         uint64_t to = block_end < due_end ? block_end : due_end;
@@ -60,8 +80,9 @@ static unsigned generate_step(pen_context *ctx)
         if (to == block_end) self->next += (ctx->parallelism - 1) * self->block;
     }
     eng_context_deliver(ctx);
+    eng_splits_leave(ctx);
     if (self->next >= end) {
-        eng_source_ended(ctx);
+        generate_end(ctx);
         return made + 1;
     }
     if (self->next >= due_end)
@@ -82,4 +103,5 @@ const struct eng_class eng_generate_class = {
     .self_bytes = sizeof(struct generate),
     .open = generate_open,
     .step = generate_step,
+    .close = generate_close,
 };

@@ -3,8 +3,9 @@
  * `plan` runs once, in the supervisor, and leaves the splits in the node; every worker has them as
  * a copy. Which subtask reads which split is settled by one word on the board: who adds one to it
  * owns the split of the number it had. A subtask reads the splits that it owns in turns, and takes
- * another one when none of them has anything to give. A split's struct is its position: it changes
- * in poll only. */
+ * another one when none of them has anything to give, or pen_event_time behind it asks for several
+ * side by side. A split that is too far ahead in event time is passed over: it is no reason to take
+ * another one. A split's struct is its position: it changes in poll only. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include "engine/flow/context.h"
 #include "engine/flow/worker.h"
 #include "engine/operator/operators.h"
+#include "engine/operator/splits.h"
 
 enum { SOURCE_RETRY_NS = 1000 * 1000 };
 
@@ -20,11 +22,14 @@ struct source_split {
     void *split; /* the user's struct, texts behind it */
     void *local; /* pen_local is for each split */
     size_t local_bytes;
+    uint32_t slot; /* see splits.h */
     bool idle, ended;
 };
 
 struct source {
+    struct eng_splits marks;     /* first: for splits.h */
     struct source_split *splits; /* being read */
+    uint32_t split_count;
     bool all_taken;
 };
 
@@ -157,6 +162,8 @@ static bool source_take_split(pen_context *ctx)
     split->split = node->splits[index];
     split->next = source->splits;
     source->splits = split;
+    source->split_count++;
+    split->slot = eng_splits_begin(ctx);
     source_call(ctx, split, node->open);
     return true;
 }
@@ -172,7 +179,9 @@ static void source_drop_ended(pen_context *ctx)
             continue;
         }
         *at = split->next;
+        source->split_count--;
         source_call(ctx, split, ctx->node->close);
+        eng_splits_end(ctx, split->slot);
         free(split->local);
         free(split);
     }
@@ -183,8 +192,10 @@ static void source_poll(pen_context *ctx, struct source_split *split)
     const struct pen_source *options = ctx->node->options;
 
     source_enter(ctx, split);
+    eng_splits_enter(ctx, split->slot);
     enum pen_poll result = (enum pen_poll)ctx->function->poll(ctx, split->split);
     eng_context_deliver(ctx);
+    eng_splits_leave(ctx);
     split->idle = result == PEN_IDLE;
     split->ended = result == PEN_END;
     if (split->idle && !eng_context_has_failed(ctx)) {
@@ -201,7 +212,7 @@ static unsigned source_step(pen_context *ctx)
 {
     struct source *source = ctx->self;
     uint64_t before = shm_load_own(&ctx->board->records_out);
-    unsigned busy = 0;
+    unsigned busy = 0, waiting = 0;
 
     if (eng_source_must_stop(ctx)) {
         for (struct source_split *split = source->splits; split; split = split->next)
@@ -211,17 +222,27 @@ static unsigned source_step(pen_context *ctx)
         return 1;
     }
     for (struct source_split *split = source->splits; split; split = split->next) {
+        if (eng_splits_must_wait(ctx, split->slot)) {
+            waiting++;
+            continue;
+        }
         source_poll(ctx, split);
         if (eng_context_has_failed(ctx)) return 1;
         if (!split->idle) busy++;
     }
     source_drop_ended(ctx);
-    if (busy == 0 && source_take_split(ctx)) busy++;
+    bool wants = busy + waiting == 0 || source->split_count < eng_splits_side_by_side(ctx);
+    if (wants && source_take_split(ctx)) busy++;
     if (!source->splits && source->all_taken && !eng_context_has_failed(ctx)) {
         eng_source_ended(ctx);
         return 1;
     }
     return busy + (unsigned)(shm_load_own(&ctx->board->records_out) - before);
+}
+
+static void source_open(pen_context *ctx)
+{
+    eng_splits_open(ctx);
 }
 
 /* Of a job that has failed, the splits that were being read. */
@@ -235,12 +256,14 @@ static void source_close(pen_context *ctx)
         free(split->local);
         free(split);
     }
+    eng_splits_close(ctx);
 }
 
 const struct eng_class eng_source_class = {
     .name = "source",
     .self_bytes = sizeof(struct source),
     .release = source_release,
+    .open = source_open,
     .step = source_step,
     .close = source_close,
 };

@@ -278,12 +278,26 @@ struct pen_project {
 };
 pen_stream pen_add_project(pen_stream stream, const struct pen_project *project);
 
-/* From here on `field`, a pen_time, is the event time, and watermarks are derived from it: right
- * behind a source one for each split, else one for each subtask; what follows sees the smallest.
+/* From here on `field`, a pen_time, is the event time, and watermarks are derived from it. A
+ * watermark W says: no record with a time at or below W will follow.
  *
  *     pen_event_time(bids, "at", .out_of_order = PEN_SECONDS(4), .idle_after = PEN_SECONDS(10))
  *
- * At the end of bounded input the watermark goes to infinity: every window and timer fires. */
+ * Right behind a source, with nothing but pen_map, pen_filter and pen_project in between, each
+ * split has a watermark of its own: `.out_of_order` and a microsecond behind the largest time seen
+ * in it. A subtask's watermark is the smallest of the splits that it is reading; one that has given
+ * no record yet counts. Elsewhere the whole input of a subtask counts as one split. What follows
+ * sees the smallest over the subtasks. Watermarks never fall. At the end of bounded input the
+ * watermark goes to infinity: every window and timer fires.
+ *
+ * What of the splits that are still to be read? They are taken to be later than what has been read:
+ * ranges of a sorted file are, and rotated logs. Where they are not (a file for each sensor, the
+ * partitions of a log), `.splits_overlap`: the source's splits are read side by side, an even share
+ * by each subtask, up to 256 at a time; and there is no watermark before each of them is being
+ * read or has been. So no record is late because its split was read later.
+ *
+ * Any time will do, before the year 1 and behind the year 9999 too; near the ends of int64 a
+ * watermark stays where it can be said. A record cannot say infinity. */
 #define pen_event_time(stream, ...)                                                                \
     pen_add_event_time(stream, PEN_SPEC_(pen_event_time, "event_time", .field = __VA_ARGS__))
 
@@ -291,11 +305,23 @@ struct pen_event_time {
     struct pen_origin origin;
     const char *field;
     pen_duration out_of_order; /* the watermark stays this far behind the largest time seen */
-    const char *watermark;     /* instead: a pen_opt_time field; where present, the watermark */
-    pen_duration idle_after;   /* a silent split is left out of the smallest; 0: never */
-    pen_duration ahead_max;    /* alignment: a split waits when it is so far ahead of the slowest of
-                                  all splits in the job with this option; 0: never */
+    const char *watermark;     /* instead: a pen_opt_time field; where present, the watermark. One
+                                  that is below an earlier one says nothing */
+    pen_duration idle_after;   /* a split that has been asked for so long and gave nothing is left
+                                  out of the smallest until its next record; 0: never. When all are
+                                  silent, the largest holds. Time in which a split is not asked,
+                                  because what follows is slow or it waits, does not count */
+    pen_duration ahead_max;    /* alignment: a split waits when its watermark is so far ahead of the
+                                  slowest of all splits that are being read by sources of the job
+                                  with this option; 0: never. It is passed by what one call of poll
+                                  emits, at most. A split that is silent for ever holds the others
+                                  for ever, unless .idle_after leaves it out. Right behind a source
+                                  only */
     const char *id;
+    bool every_record;   /* the watermark rises after each record, not after each batch, and each
+                            rise is sent on where it belongs: what is late is then the same in every
+                            run, if one subtask reads one split. Costs speed, in the whole job */
+    bool splits_overlap; /* see above. Right behind a source only */
 };
 pen_stream pen_add_event_time(pen_stream stream, const struct pen_event_time *event_time);
 
