@@ -30,15 +30,7 @@ static bool copy_step(const struct eng_copy_plan *plan, const struct eng_field *
                        plan->from->schema->name, plan->to->schema->name);
         return false;
     }
-    *step = (struct eng_copy_step){.from_offset = from->offset_bytes,
-                                   .to_offset = to->offset_bytes,
-                                   .size_bytes = from->size_bytes,
-                                   .from_presence = from->presence_offset,
-                                   .to_presence = to->presence_offset,
-                                   .from_mask = from->presence_mask,
-                                   .to_mask = to->presence_mask,
-                                   .is_text = eng_type_is_text(from->type),
-                                   .to_field = (uint32_t)(to - plan->to->fields)};
+    *step = eng_copy_step_of(from, to, (uint32_t)(to - plan->to->fields));
     return true;
 }
 
@@ -79,32 +71,15 @@ void eng_copy_plan_close(struct eng_copy_plan *plan)
     *plan = (struct eng_copy_plan){0};
 }
 
-static inline bool copy_is_null(const struct eng_copy_step *step, const char *from)
-{
-    return step->from_mask && !((uint8_t)from[step->from_presence] & step->from_mask);
-}
-
 /* One that is no text. */
 static inline void copy_value(const struct eng_copy_step *step, const char *from, char *to)
 {
-    if (copy_is_null(step, from)) {
-        memset(to + step->to_offset, 0, step->size_bytes);
-        to[step->to_presence] = (char)((uint8_t)to[step->to_presence] & ~step->to_mask);
+    if (!eng_copy_step_is_null(step, from)) {
+        eng_copy_step_value(step, from, to);
         return;
     }
-    switch (step->size_bytes) {
-    case 4:
-        memcpy(to + step->to_offset, from + step->from_offset, 4);
-        break;
-    case 8:
-        memcpy(to + step->to_offset, from + step->from_offset, 8);
-        break;
-    default:
-        memcpy(to + step->to_offset, from + step->from_offset, step->size_bytes);
-        break;
-    }
-    if (step->to_mask)
-        to[step->to_presence] = (char)((uint8_t)to[step->to_presence] | step->to_mask);
+    memset(to + step->to_offset, 0, step->size_bytes);
+    to[step->to_presence] = (char)((uint8_t)to[step->to_presence] & ~step->to_mask);
 }
 
 void eng_copy_plan_fixed(const struct eng_copy_plan *plan, const void *from, void *to)
@@ -120,21 +95,17 @@ bool eng_copy_plan_build(const struct eng_copy_plan *plan, const void *from, str
     CHECK(to->layout == plan->to);
     for (uint32_t i = 0; i < plan->step_count; i++) {
         const struct eng_copy_step *step = &plan->steps[i];
-        const char *at = (const char *)from + step->from_offset;
-        pen_string string;
-        pen_view text;
 
         if (!step->is_text) {
             copy_value(step, from, to->bytes);
             continue;
         }
-        if (copy_is_null(step, from)) {
+        if (eng_copy_step_is_null(step, from)) {
             CHECK(eng_builder_set_null(to, step->to_field, NULL));
             continue;
         }
-        memcpy(&string, at, sizeof string);
-        text = pen_view_sized(string.size_bytes ? at + string.offset_bytes : at, string.size_bytes);
-        if (!eng_builder_set_text(to, step->to_field, text, reason)) return false;
+        if (!eng_builder_set_text(to, step->to_field, eng_copy_step_text(step, from), reason))
+            return false;
     }
     return true;
 }

@@ -108,15 +108,7 @@ static int key_make_plan(struct eng_key *key, struct eng_reason *reason)
         CHECK(from);
         CHECK(from->size_bytes == to->size_bytes);
         CHECK((from->presence_mask != 0) == (to->presence_mask != 0));
-        plan.steps[i] = (struct eng_copy_step){.from_offset = from->offset_bytes,
-                                               .to_offset = to->offset_bytes,
-                                               .size_bytes = from->size_bytes,
-                                               .from_presence = from->presence_offset,
-                                               .to_presence = to->presence_offset,
-                                               .from_mask = from->presence_mask,
-                                               .to_mask = to->presence_mask,
-                                               .is_text = eng_type_is_text(from->type),
-                                               .to_field = i};
+        plan.steps[i] = eng_copy_step_of(from, to, i);
         plan.text_count += plan.steps[i].is_text;
     }
     plan.step_count = key->layout.field_count;
@@ -200,28 +192,14 @@ int eng_key_match(const struct eng_key *a, const struct eng_key *b, struct eng_r
 
 /* ---- Images ---------------------------------------------------------------------------------- */
 
-static inline bool key_is_null(const struct eng_copy_step *step, const char *record)
-{
-    return step->from_mask && !((uint8_t)record[step->from_presence] & step->from_mask);
-}
-
-static inline pen_view key_text(const struct eng_copy_step *step, const char *record)
-{
-    const char *at = record + step->from_offset;
-    pen_string string;
-
-    if (key_is_null(step, record)) return pen_view_sized(at, 0);
-    memcpy(&string, at, sizeof string);
-    return pen_view_sized(string.size_bytes ? at + string.offset_bytes : at, string.size_bytes);
-}
-
 static uint32_t key_image_bytes(const struct eng_key *key, const char *record)
 {
     uint64_t bytes = key->size_bytes;
 
     if (!key->has_text) return key->size_bytes;
     for (uint32_t i = 0; i < key->plan.step_count; i++)
-        if (key->plan.steps[i].is_text) bytes += key_text(&key->plan.steps[i], record).size_bytes;
+        if (key->plan.steps[i].is_text)
+            bytes += eng_copy_step_text(&key->plan.steps[i], record).size_bytes;
     CHECK(bytes <= 2u * ENG_RECORD_BYTES_MAX); /* a record has no more texts than half of this */
     return eng_record_round((uint32_t)bytes);
 }
@@ -232,21 +210,7 @@ static inline void key_gather(const struct eng_copy_step *restrict steps, uint32
 {
     for (uint32_t i = 0; i < count; i++) {
         const struct eng_copy_step *step = &steps[i];
-
-        if (key_is_null(step, record)) continue;
-        if (step->to_mask)
-            image[step->to_presence] = (char)((uint8_t)image[step->to_presence] | step->to_mask);
-        switch (step->size_bytes) {
-        case 4:
-            memcpy(image + step->to_offset, record + step->from_offset, 4);
-            break;
-        case 8:
-            memcpy(image + step->to_offset, record + step->from_offset, 8);
-            break;
-        default:
-            memcpy(image + step->to_offset, record + step->from_offset, step->size_bytes);
-            break;
-        }
+        if (!eng_copy_step_is_null(step, record)) eng_copy_step_value(step, record, image);
     }
 }
 
@@ -265,7 +229,7 @@ static void key_write_image(const struct eng_key *key, const char *record, char 
         pen_string string = {0, 0};
 
         if (!step->is_text) continue;
-        text = key_text(step, record);
+        text = eng_copy_step_text(step, record);
         if (text.size_bytes) {
             string = (pen_string){(int32_t)(at - step->to_offset), text.size_bytes};
             memcpy(image + at, text.data, text.size_bytes);

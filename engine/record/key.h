@@ -62,6 +62,57 @@ void eng_copy_plan_fixed(const struct eng_copy_plan *plan, const void *from, voi
 bool eng_copy_plan_build(const struct eng_copy_plan *plan, const void *from, struct eng_builder *to,
                          struct eng_reason *reason);
 
+/* What copy.c and key.c do with a step, in their loops. */
+
+static inline struct eng_copy_step eng_copy_step_of(const struct eng_field *from,
+                                                    const struct eng_field *to, uint32_t to_field)
+{
+    return (struct eng_copy_step){.from_offset = from->offset_bytes,
+                                  .to_offset = to->offset_bytes,
+                                  .size_bytes = from->size_bytes,
+                                  .from_presence = from->presence_offset,
+                                  .to_presence = to->presence_offset,
+                                  .from_mask = from->presence_mask,
+                                  .to_mask = to->presence_mask,
+                                  .is_text = eng_type_is_text(from->type),
+                                  .to_field = to_field};
+}
+
+static inline bool eng_copy_step_is_null(const struct eng_copy_step *step, const char *from)
+{
+    return step->from_mask && !((uint8_t)from[step->from_presence] & step->from_mask);
+}
+
+/* The value, which is not null, is there. Most are of 4 or 8 bytes: one move each. */
+static inline void eng_copy_step_value(const struct eng_copy_step *step, const char *restrict from,
+                                       char *restrict to)
+{
+    if (step->to_mask)
+        to[step->to_presence] = (char)((uint8_t)to[step->to_presence] | step->to_mask);
+    switch (step->size_bytes) {
+    case 4:
+        memcpy(to + step->to_offset, from + step->from_offset, 4);
+        break;
+    case 8:
+        memcpy(to + step->to_offset, from + step->from_offset, 8);
+        break;
+    default:
+        memcpy(to + step->to_offset, from + step->from_offset, step->size_bytes);
+        break;
+    }
+}
+
+/* The text of a step with one; empty where it is null. */
+static inline pen_view eng_copy_step_text(const struct eng_copy_step *step, const char *from)
+{
+    const char *at = from + step->from_offset;
+    pen_string string;
+
+    if (eng_copy_step_is_null(step, from)) return pen_view_sized(at, 0);
+    memcpy(&string, at, sizeof string);
+    return pen_view_sized(string.size_bytes ? at + string.offset_bytes : at, string.size_bytes);
+}
+
 /* ---- Keys ------------------------------------------------------------------------------------ */
 
 struct eng_key {
