@@ -214,8 +214,8 @@ static void *build_element(struct eng_builder *builder, const struct eng_field *
            (size_t)element * (field->size_bytes / field->element_count);
 }
 
-bool eng_builder_set_element_int(struct eng_builder *builder, uint32_t field, uint32_t element,
-                                 int64_t value, struct eng_reason *reason)
+static bool build_set_integer(struct eng_builder *builder, uint32_t field, uint32_t element,
+                              eng_int128 value, struct eng_reason *reason)
 {
     const struct eng_field *to = build_field(builder, field);
     char text[ENG_NUMBER_TEXT_BYTES];
@@ -224,22 +224,20 @@ bool eng_builder_set_element_int(struct eng_builder *builder, uint32_t field, ui
         eng_field_set_present(to, builder->bytes);
         return true;
     }
-    return build_refuse(to, pen_view_sized(text, eng_int_print(value, text)), "does not fit into",
-                        reason);
+    return build_refuse(to, pen_view_sized(text, eng_decimal128_print(value, 0, text)),
+                        "does not fit into", reason);
+}
+
+bool eng_builder_set_element_int(struct eng_builder *builder, uint32_t field, uint32_t element,
+                                 int64_t value, struct eng_reason *reason)
+{
+    return build_set_integer(builder, field, element, value, reason);
 }
 
 bool eng_builder_set_element_uint(struct eng_builder *builder, uint32_t field, uint32_t element,
                                   uint64_t value, struct eng_reason *reason)
 {
-    const struct eng_field *to = build_field(builder, field);
-    char text[ENG_NUMBER_TEXT_BYTES];
-
-    if (build_store_int(to, build_element(builder, to, element), value)) {
-        eng_field_set_present(to, builder->bytes);
-        return true;
-    }
-    return build_refuse(to, pen_view_sized(text, eng_uint_print(value, text)), "does not fit into",
-                        reason);
+    return build_set_integer(builder, field, element, value, reason);
 }
 
 bool eng_builder_set_element_double(struct eng_builder *builder, uint32_t field, uint32_t element,
