@@ -2,26 +2,21 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "shm/check.h"
+#include "shm/proc.h"
 
 /* What the machine could give without swapping; UINT64_MAX if it does not say. Limits of a cgroup
  * are not looked at. */
 static uint64_t memory_available_bytes(void)
 {
     char text[4096];
-    int fd = open("/proc/meminfo", O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return UINT64_MAX;
-    ssize_t size = read(fd, text, sizeof text - 1);
-    close(fd);
-    if (size <= 0) return UINT64_MAX;
-    text[size] = 0;
     static const char name[] = "MemAvailable:";
+    if (!shm_proc_read(0, "meminfo", text, sizeof text)) return UINT64_MAX;
     const char *at = strstr(text, name);
     return at ? strtoull(at + sizeof name - 1, NULL, 10) * 1024u : UINT64_MAX;
 }

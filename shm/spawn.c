@@ -1,9 +1,7 @@
 #include "shm/spawn.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
@@ -14,6 +12,7 @@
 #include "shm/check.h"
 #include "shm/clock.h"
 #include "shm/futex.h"
+#include "shm/proc.h"
 
 /* The word of shm_process_local() and whose it is: a fork leaves a stranger's word behind. */
 static struct {
@@ -112,14 +111,8 @@ pid_t shm_process_self(void)
 
 uint64_t shm_process_start_ticks(pid_t pid)
 {
-    char path[64], text[1024];
-    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return 0;
-    ssize_t size = read(fd, text, sizeof text - 1);
-    close(fd);
-    if (size <= 0) return 0;
-    text[size] = 0;
+    char text[1024];
+    if (pid == 0 || !shm_proc_read(pid, "stat", text, sizeof text)) return 0;
 
     /* The second field is a name in parentheses that may hold anything; then one space and a field
      * each. The twenty-second is the start, in ticks. */

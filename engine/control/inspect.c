@@ -1,13 +1,12 @@
 #include "engine/control/inspect.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "shm/clock.h"
+#include "shm/proc.h"
 #include "shm/spawn.h"
 
 /* ---- Finding --------------------------------------------------------------------------------- */
@@ -104,30 +103,19 @@ void eng_inspect_close(struct eng_inspect *inspect)
 
 /* ---- Taking ---------------------------------------------------------------------------------- */
 
-static ssize_t inspect_read(const char *path, char *text, size_t text_bytes)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return -1;
-    ssize_t size = read(fd, text, text_bytes - 1);
-    close(fd);
-    if (size >= 0) text[size] = 0;
-    return size;
-}
-
 static struct eng_snapshot_process inspect_process(const struct shm_slot *slot)
 {
     struct eng_snapshot_process process = {.alive = shm_slot_alive(slot)};
-    unsigned long long pid = shm_load_own(&slot->pid);
-    char path[64], text[1024];
+    pid_t pid = (pid_t)shm_load_own(&slot->pid);
+    char text[1024];
 
     if (!process.alive) {
         process.cpu_ns = shm_load_own(&slot->cpu_ns); /* the last it said */
         return process;
     }
-    snprintf(path, sizeof path, "/proc/%llu/schedstat", pid);
-    if (inspect_read(path, text, sizeof text) > 0) process.cpu_ns = strtoull(text, NULL, 10);
-    snprintf(path, sizeof path, "/proc/%llu/stat", pid);
-    if (inspect_read(path, text, sizeof text) > 0) {
+    if (shm_proc_read(pid, "schedstat", text, sizeof text))
+        process.cpu_ns = strtoull(text, NULL, 10);
+    if (shm_proc_read(pid, "stat", text, sizeof text)) {
         const char *state = strrchr(text, ')'); /* behind a name that may hold anything */
         if (state && state[1] == ' ') {
             process.stopped = state[2] == 'T' || state[2] == 't';

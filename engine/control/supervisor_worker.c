@@ -9,6 +9,7 @@
 
 #include "engine/control/assemble.h"
 #include "engine/control/supervisor_inside.h"
+#include "shm/proc.h"
 
 enum { WORKER_NAME_BYTES = 15 }; /* that the kernel shows of a process */
 
@@ -140,16 +141,10 @@ int eng_supervisor_spawn(struct supervisor *s, uint32_t number)
 
 uint64_t eng_supervisor_peak_bytes(const struct shm_process *process)
 {
-    char path[64], text[4096];
+    char text[4096];
 
     if (process->pid == 0) return 0;
-    snprintf(path, sizeof path, "/proc/%d/status", (int)process->pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return 0;
-    ssize_t size = read(fd, text, sizeof text - 1);
-    close(fd);
-    if (size <= 0) return 0;
-    text[size] = 0;
+    if (!shm_proc_read(process->pid, "status", text, sizeof text)) return 0;
     const char *line = strstr(text, "\nVmHWM:");
     return line ? strtoull(line + sizeof "\nVmHWM:" - 1, NULL, 10) * 1024 : 0;
 }
