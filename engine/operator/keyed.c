@@ -12,12 +12,11 @@ static uint64_t keyed_range_first(uint64_t i, uint64_t n)
     return (uint64_t)((((wide)i << 64) + n - 1) / n);
 }
 
-void eng_keyed_open(pen_context *ctx, struct eng_keyed *keyed, uint32_t value_bytes)
+bool eng_keyed_open_table(pen_context *ctx, struct eng_table **table, uint32_t value_bytes)
 {
     const struct eng_key *key = ctx->node->ports[0].key;
 
     CHECK(key != NULL);
-    keyed->key = key;
     struct eng_table_spec spec = {
         .name = ctx->node->id,
         .key_bytes = key->has_text ? 0 : key->size_bytes,
@@ -29,10 +28,17 @@ void eng_keyed_open(pen_context *ctx, struct eng_keyed *keyed, uint32_t value_by
                              ? UINT64_MAX
                              : keyed_range_first(ctx->subtask + 1, ctx->parallelism) - 1;
     }
-    int result = eng_table_open(&keyed->table, ctx->worker->arena, &spec);
+    int result = eng_table_open(table, ctx->worker->arena, &spec);
     if (result < 0)
         eng_context_fail(ctx, "cannot open its state of %u + %u bytes a key: %s", spec.key_bytes,
                          value_bytes, strerror(-result));
+    return result == 0;
+}
+
+void eng_keyed_open(pen_context *ctx, struct eng_keyed *keyed, uint32_t value_bytes)
+{
+    keyed->key = ctx->node->ports[0].key;
+    eng_keyed_open_table(ctx, &keyed->table, value_bytes);
 }
 
 void eng_keyed_close(struct eng_keyed *keyed)

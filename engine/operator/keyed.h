@@ -20,6 +20,9 @@ struct eng_keyed {
 };
 
 void eng_keyed_open(pen_context *ctx, struct eng_keyed *keyed, uint32_t value_bytes);
+/* One more table for the keys of a subtask, for an operator that has several: it is closed by its
+ * owner. False: the job has failed. */
+bool eng_keyed_open_table(pen_context *ctx, struct eng_table **table, uint32_t value_bytes);
 void eng_keyed_close(struct eng_keyed *keyed);
 
 /* False: there is no memory for a new key, and the job has failed. */
