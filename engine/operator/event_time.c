@@ -247,10 +247,13 @@ void eng_event_time_asked(pen_context *ctx, uint32_t slot)
     uint64_t gap_ns = split->asked_ns > 0 ? now_ns - split->asked_ns : 0;
     split->asked_ns = now_ns;
     if (plan->idle_after_ns == 0 || split->idle) return;
+    /* Virtual time passes in leaps, and all of it on purpose. */
+    if (gap_ns > EVENT_TIME_GAP_NS_MAX && !ctx->worker->settings.virtual_wall_us)
+        gap_ns = EVENT_TIME_GAP_NS_MAX;
     if (split->heard)
         split->silent_ns = 0;
     else
-        split->silent_ns += gap_ns < EVENT_TIME_GAP_NS_MAX ? gap_ns : EVENT_TIME_GAP_NS_MAX;
+        split->silent_ns += gap_ns;
     split->heard = false;
     if (split->silent_ns < plan->idle_after_ns) {
         eng_worker_wake_at(ctx->worker, now_ns + plan->idle_after_ns - split->silent_ns);
