@@ -16,13 +16,13 @@
 
 void eng_graph_set_arguments(struct pen_graph *graph, int count, char *const *arguments)
 {
-    CHECK(graph->given == NULL);
     if (count <= 0) return;
-    graph->given = calloc((size_t)count, sizeof *graph->given);
+    graph->given =
+        realloc(graph->given, (graph->given_count + (size_t)count) * sizeof *graph->given);
     CHECK(graph->given != NULL);
-    graph->given_count = (uint32_t)count;
     for (int i = 0; i < count; i++) {
-        struct graph_given *given = &graph->given[i];
+        struct graph_given *given = &graph->given[graph->given_count++];
+        *given = (struct graph_given){0};
         given->text = eng_graph_keep_text(graph, arguments[i]);
         if (strcmp(given->text, "--help") == 0 || strcmp(given->text, "-h") == 0) {
             graph->wants_help = true;

@@ -38,7 +38,7 @@ struct eng_graph_settings {
 struct pen_graph *eng_graph_open(void);
 void eng_graph_close(struct pen_graph *graph); /* accepts NULL */
 
-/* Those of the job only, without the `--` before them. Copied. */
+/* Those of the job only, without the `--` before them. Copied. Called again, it adds to them. */
 void eng_graph_set_arguments(struct pen_graph *graph, int count, char *const *arguments);
 
 /* After pen_job: checks the whole, prepares the nodes. False: there are mistakes. */
