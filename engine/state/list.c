@@ -7,9 +7,9 @@
 enum {
     LIST_CHUNK_BYTES_MIN = 64,
     LIST_CHUNK_BYTES_MAX = 4096,
-    LIST_MARK_BYTES = 8,     /* size and place, before the element's bytes */
-    LIST_REMOVED = 1u << 31, /* in a size */
+    LIST_MARK_BYTES = 8, /* size and place, before the element's bytes */
 };
+#define LIST_REMOVED (1u << 31) /* in a size */
 
 /* Chunks of a list are a ring. The sizes of all are added up in the last one. */
 struct list_chunk {
