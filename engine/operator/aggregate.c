@@ -1,10 +1,11 @@
 /* pen_aggregate without a window: one row a key, updated as records come.
  *
- * Changes of one batch become one row for each key: the first record of a key in the batch keeps a
- * copy of its accumulators, and when the batch has been added the result of that copy and the new
- * one are compared. An entry is { rows, stamp, accumulators ... }: `rows` counts the records, so
- * that a key whose rows were all taken back is deleted; `stamp` is the batch in which it was last
- * touched. */
+ * Changes of one batch become one row for each key: with the first record of a key in the batch its
+ * accumulators are copied, and when the batch has been added the result of that copy and the new
+ * one are compared. Accumulators that own memory cannot be copied: then it is the old result that
+ * is made, and kept until then. An entry is { rows, stamp, accumulators ... }: `rows` counts the
+ * records, so that a key whose rows were all taken back is deleted; `stamp` is the batch in which
+ * it was last touched. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,11 +28,16 @@ struct aggregate_plan {
 
 struct aggregate {
     struct eng_keyed keyed;
+    struct eng_aggregate_plan aggregates;
+    struct eng_aggregate_self own;
     uint64_t stamp;
     void *accumulators[ENG_BATCH_RECORDS_MAX]; /* of each record's key */
     uint32_t touched[ENG_BATCH_RECORDS_MAX];   /* the first record of each key in the batch */
     uint32_t touched_count;
-    char *before; /* accumulators of each touched key, as they were */
+    char *before; /* accumulators of each touched key, as they were; or old results */
+    uint64_t before_used, before_capacity;
+    uint64_t before_at[ENG_BATCH_RECORDS_MAX]; /* results only */
+    uint32_t before_bytes[ENG_BATCH_RECORDS_MAX];
     int64_t before_rows[ENG_BATCH_RECORDS_MAX];
     struct eng_builder old, new;
 };
@@ -97,7 +103,10 @@ static void aggregate_open(pen_context *ctx)
     uint32_t value_bytes = plan->aggregates.value_bytes;
 
     eng_keyed_open(ctx, &self->keyed, (uint32_t)sizeof(struct aggregate_entry) + value_bytes);
-    self->before = calloc(ENG_BATCH_RECORDS_MAX, value_bytes ? value_bytes : 1);
+    self->aggregates = plan->aggregates;
+    self->aggregates.self = &self->own;
+    self->before_capacity = (uint64_t)ENG_BATCH_RECORDS_MAX * (value_bytes ? value_bytes : 8);
+    self->before = malloc(self->before_capacity);
     CHECK(self->before != NULL);
     eng_builder_open(&self->old, &ctx->node->outputs[0].layout, 0);
     eng_builder_open(&self->new, &ctx->node->outputs[0].layout, 0);
@@ -116,8 +125,9 @@ static void aggregate_touch(struct aggregate *self, const struct eng_batch *batc
         if (entry->stamp != self->stamp) {
             entry->stamp = self->stamp;
             self->before_rows[self->touched_count] = entry->rows;
-            memcpy(self->before + (size_t)self->touched_count * value_bytes, entry->accumulators,
-                   value_bytes);
+            if (!self->aggregates.owns_memory)
+                memcpy(self->before + (size_t)self->touched_count * value_bytes,
+                       entry->accumulators, value_bytes);
             self->touched[self->touched_count++] = i;
         }
         bool back =
@@ -131,6 +141,7 @@ static const void *aggregate_result(pen_context *ctx, struct eng_builder *builde
                                     uint32_t *size_bytes)
 {
     const struct aggregate_plan *plan = ctx->node->compiled;
+    const struct aggregate *self = ctx->self;
     struct eng_reason why;
 
     eng_builder_begin(builder);
@@ -138,8 +149,47 @@ static const void *aggregate_result(pen_context *ctx, struct eng_builder *builde
         eng_context_fail(ctx, "a key does not fit into the result: %s", why.text);
         return NULL;
     }
-    if (!eng_aggregate_finish(ctx, &plan->aggregates, accumulators, 0, 0, builder)) return NULL;
+    if (!eng_aggregate_finish(ctx, &self->aggregates, accumulators, 0, 0, builder)) return NULL;
     return eng_builder_finish(builder, size_bytes);
+}
+
+/* Where accumulators own memory: the results of the touched keys before the batch is added. */
+static void aggregate_keep_results(pen_context *ctx)
+{
+    struct aggregate *self = ctx->self;
+
+    self->before_used = 0;
+    for (uint32_t t = 0; t < self->touched_count && !eng_context_has_failed(ctx); t++) {
+        const struct aggregate_entry *entry = self->keyed.values[self->touched[t]];
+        uint32_t bytes;
+        if (self->before_rows[t] <= 0) continue;
+        const void *old = aggregate_result(ctx, &self->old, self->keyed.images[self->touched[t]],
+                                           entry->accumulators, &bytes);
+        if (!old) return;
+        if (self->before_used + bytes > self->before_capacity) {
+            self->before_capacity = 2 * (self->before_used + bytes);
+            self->before = realloc(self->before, self->before_capacity);
+            CHECK(self->before != NULL);
+        }
+        self->before_at[t] = self->before_used;
+        self->before_bytes[t] = bytes;
+        memcpy(self->before + self->before_used, old, bytes);
+        self->before_used += bytes;
+    }
+}
+
+/* NULL: the job has failed. */
+static const void *aggregate_old_result(pen_context *ctx, uint32_t touched, const void *image,
+                                        uint32_t *size_bytes)
+{
+    struct aggregate *self = ctx->self;
+
+    if (!self->aggregates.owns_memory)
+        return aggregate_result(ctx, &self->old, image,
+                                self->before + (size_t)touched * self->aggregates.value_bytes,
+                                size_bytes);
+    *size_bytes = self->before_bytes[touched];
+    return self->before + self->before_at[touched];
 }
 
 static void aggregate_emit(pen_context *ctx, enum pen_row row, const void *record)
@@ -148,7 +198,7 @@ static void aggregate_emit(pen_context *ctx, enum pen_row row, const void *recor
 }
 
 /* What has become of one key: nothing, a new row, another row, or none. */
-static void aggregate_tell(pen_context *ctx, uint32_t touched, uint32_t value_bytes)
+static void aggregate_tell(pen_context *ctx, uint32_t touched)
 {
     const struct pen_aggregation *options = ctx->node->options;
     struct aggregate *self = ctx->self;
@@ -157,9 +207,7 @@ static void aggregate_tell(pen_context *ctx, uint32_t touched, uint32_t value_by
     const void *image = self->keyed.images[i], *old = NULL, *new = NULL;
 
     ctx->room.current = i;
-    if (self->before_rows[touched] > 0)
-        old = aggregate_result(ctx, &self->old, image, self->before + (size_t)touched * value_bytes,
-                               &old_bytes);
+    if (self->before_rows[touched] > 0) old = aggregate_old_result(ctx, touched, image, &old_bytes);
     if (entry->rows > 0)
         new = aggregate_result(ctx, &self->new, image, entry->accumulators, &new_bytes);
     if (eng_context_has_failed(ctx)) return;
@@ -169,36 +217,63 @@ static void aggregate_tell(pen_context *ctx, uint32_t touched, uint32_t value_by
     if (new) aggregate_emit(ctx, old ? PEN_UPDATE_AFTER : PEN_INSERT, new);
 }
 
-static void aggregate_batch(pen_context *ctx, const struct eng_batch *batch)
+/* Keys whose rows were all taken back. */
+static void aggregate_remove(pen_context *ctx, const struct eng_batch *batch)
 {
-    const struct aggregate_plan *plan = ctx->node->compiled;
     struct aggregate *self = ctx->self;
-    uint32_t value_bytes = plan->aggregates.value_bytes;
 
-    if (!eng_keyed_find(ctx, &self->keyed, batch)) return;
-    aggregate_touch(self, batch, value_bytes);
-    if (!eng_aggregate_add(ctx, &plan->aggregates, batch, self->accumulators)) return;
-    ctx->batch = batch;
-    for (uint32_t t = 0; t < self->touched_count && !eng_context_has_failed(ctx); t++)
-        aggregate_tell(ctx, t, value_bytes);
-    eng_context_deliver(ctx);
-    ctx->batch = NULL;
-    ctx->room.current = 0;
     for (uint32_t t = 0; t < self->touched_count; t++) {
-        const struct aggregate_entry *entry = self->keyed.values[self->touched[t]];
-        if (entry->rows <= 0) self->touched[t] |= 1u << 31; /* removing moves entries: mark first */
+        struct aggregate_entry *entry = self->keyed.values[self->touched[t]];
+        if (entry->rows > 0) continue;
+        eng_aggregate_free(ctx, &self->aggregates, entry->accumulators);
+        self->touched[t] |= 1u << 31; /* removing moves entries: mark first */
     }
     for (uint32_t t = 0; t < self->touched_count; t++)
         if (self->touched[t] >> 31)
             eng_keyed_remove(&self->keyed, batch, self->touched[t] & 0xffff);
+}
+
+static void aggregate_batch(pen_context *ctx, const struct eng_batch *batch)
+{
+    struct aggregate *self = ctx->self;
+
+    if (!eng_keyed_find(ctx, &self->keyed, batch)) return;
+    aggregate_touch(self, batch, self->aggregates.value_bytes);
+    if (self->aggregates.owns_memory) aggregate_keep_results(ctx);
+    if (eng_context_has_failed(ctx)) return;
+    if (!eng_aggregate_add(ctx, &self->aggregates, batch, self->accumulators)) return;
+    ctx->batch = batch;
+    for (uint32_t t = 0; t < self->touched_count && !eng_context_has_failed(ctx); t++)
+        aggregate_tell(ctx, t);
+    eng_context_deliver(ctx);
+    ctx->batch = NULL;
+    ctx->room.current = 0;
+    aggregate_remove(ctx, batch);
     ctx->key_images = NULL;
     eng_keyed_show(ctx, &self->keyed);
+    shm_store_own(&ctx->board->state_bytes,
+                  eng_table_bytes(self->keyed.table) + self->own.owned_bytes);
+}
+
+/* The table knows nothing of what its values own. */
+static void aggregate_free_all(pen_context *ctx)
+{
+    struct aggregate *self = ctx->self;
+    struct eng_table_walk walk;
+    void *value;
+
+    eng_table_walk_all(&walk, self->keyed.table);
+    while (eng_table_walk_next(&walk, NULL, NULL, NULL, &value))
+        eng_aggregate_free(ctx, &self->aggregates, ((struct aggregate_entry *)value)->accumulators);
+    CHECK(self->own.owned_bytes == 0);
 }
 
 static void aggregate_close(pen_context *ctx)
 {
     struct aggregate *self = ctx->self;
 
+    if (self->keyed.table && self->aggregates.owns_memory) aggregate_free_all(ctx);
+    eng_aggregate_self_close(&self->own);
     eng_keyed_close(&self->keyed);
     free(self->before);
     eng_builder_close(&self->old);

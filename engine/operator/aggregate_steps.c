@@ -1,546 +1,219 @@
-#include "engine/operator/aggregate_inside.h"
-
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
+/* The functions of aggregate.h: each step of a plan in turn. */
 #include <string.h>
 
-#include "engine/flow/worker.h"
+#include "engine/operator/aggregate_inside.h"
 
-/* Accumulators. Zeros are empty. */
-struct sum_int {
-    int64_t sum, count;
-};
-struct sum_double {
-    double sum;
-    int64_t count;
-};
-struct extreme {
-    int64_t count;
-    unsigned char value[16]; /* as the field has it */
-};
-struct variance { /* Welford: sum of squares about the mean, without cancellation */
-    int64_t count;
-    double mean, squares;
-};
+/* ---- Records --------------------------------------------------------------------------------- */
 
-static bool step_is_integer(const struct eng_field *field)
+bool eng_aggregate_signs(const struct eng_aggregate_step *step, const struct eng_batch *batch,
+                         int8_t *signs)
 {
-    return eng_type_is_integer(field->type) || field->type == PEN_TYPE_BOOL;
+    const struct eng_field *from = step->from, *only = step->only;
+    bool may_be_null = from && eng_field_nullable(from);
+
+    if (!batch->rows && !only && !may_be_null) return true;
+    for (uint32_t i = 0; i < batch->count; i++) {
+        uint8_t row = batch->rows ? batch->rows[i] : PEN_INSERT;
+        signs[i] = row == PEN_UPDATE_BEFORE || row == PEN_DELETE ? -1 : 1;
+    }
+    if (may_be_null)
+        for (uint32_t i = 0; i < batch->count; i++)
+            if (eng_field_is_null(from, batch->records[i])) signs[i] = 0;
+    if (!only) return false;
+    for (uint32_t i = 0; i < batch->count; i++) {
+        const void *record = batch->records[i];
+        if (eng_field_is_null(only, record) || !*(const bool *)eng_field_of(only, record))
+            signs[i] = 0;
+    }
+    return false;
 }
 
-static bool step_is_number(const struct eng_field *field)
+/* ---- Memory ---------------------------------------------------------------------------------- */
+
+bool eng_aggregate_no_memory(pen_context *ctx, const struct eng_aggregate_plan *plan,
+                             const struct eng_aggregate_step *step)
 {
-    return step_is_integer(field) || field->type == PEN_TYPE_FLOAT ||
-           field->type == PEN_TYPE_DOUBLE;
+    eng_context_fail(ctx, "there is no memory for what %s keeps; its aggregates own %llu bytes",
+                     step->name, (unsigned long long)plan->self->owned_bytes);
+    return false;
 }
 
-/* ---- Compiling ------------------------------------------------------------------------------- */
-
-static bool step_wants_field(enum pen_aggregate_kind kind)
+void eng_aggregate_owned(const struct eng_aggregate_plan *plan, uint64_t before_bytes,
+                         uint64_t after_bytes)
 {
-    return kind != PEN_AGGREGATE_COUNT && kind != PEN_AGGREGATE_CUSTOM;
+    CHECK(plan->self->owned_bytes >= before_bytes);
+    plan->self->owned_bytes += after_bytes - before_bytes;
 }
 
-static const char *step_name(enum pen_aggregate_kind kind)
+void *eng_aggregate_blob(pen_context *ctx, const struct eng_aggregate_plan *plan,
+                         const struct eng_aggregate_step *step, uint64_t size_bytes)
 {
-    switch (kind) {
-    case PEN_AGGREGATE_COUNT:
-        return "pen_count";
-    case PEN_AGGREGATE_COUNT_OF:
-        return "pen_count_of";
-    case PEN_AGGREGATE_SUM:
-        return "pen_sum";
-    case PEN_AGGREGATE_MIN:
-        return "pen_min";
-    case PEN_AGGREGATE_MAX:
-        return "pen_max";
-    case PEN_AGGREGATE_MEAN:
-        return "pen_mean";
-    case PEN_AGGREGATE_VARIANCE:
-        return "pen_variance";
-    case PEN_AGGREGATE_DEVIATION:
-        return "pen_deviation";
-    case PEN_AGGREGATE_CUSTOM:
-        return "pen_custom";
-    case PEN_AGGREGATE_COUNT_DISTINCT:
-        return "pen_count_distinct";
-    case PEN_AGGREGATE_COUNT_ABOUT:
-        return "pen_count_about";
-    case PEN_AGGREGATE_QUANTILE:
-        return "pen_quantile";
-    case PEN_AGGREGATE_FIRST:
-        return "pen_first";
-    case PEN_AGGREGATE_LAST:
-        return "pen_last";
-    case PEN_AGGREGATE_CONCAT:
-        return "pen_concat";
-    case PEN_AGGREGATE_WINDOW_START:
-        return "pen_window_start";
-    case PEN_AGGREGATE_WINDOW_END:
-        return "pen_window_end";
-    }
-    return "aggregate";
+    void *blob = eng_arena_blob(ctx->worker->arena, size_bytes);
+
+    if (blob)
+        eng_aggregate_owned(plan, 0, eng_arena_blob_bytes(size_bytes));
+    else
+        eng_aggregate_no_memory(ctx, plan, step);
+    return blob;
 }
 
-/* The type that the result's field must have; 0: that of the field it comes from. */
-static uint8_t step_result_type(const struct eng_aggregate_step *step)
+void eng_aggregate_blob_free(pen_context *ctx, const struct eng_aggregate_plan *plan, void *blob,
+                             uint64_t size_bytes)
 {
-    switch (step->kind) {
-    case PEN_AGGREGATE_COUNT:
-    case PEN_AGGREGATE_COUNT_OF:
-        return PEN_TYPE_INT64;
-    case PEN_AGGREGATE_SUM:
-        return step_is_integer(step->from) ? PEN_TYPE_INT64 : PEN_TYPE_DOUBLE;
-    case PEN_AGGREGATE_MEAN:
-    case PEN_AGGREGATE_VARIANCE:
-    case PEN_AGGREGATE_DEVIATION:
-        return PEN_TYPE_DOUBLE;
-    default:
-        return 0;
-    }
+    eng_aggregate_owned(plan, eng_arena_blob_bytes(size_bytes), 0);
+    eng_arena_blob_free(ctx->worker->arena, blob, size_bytes);
 }
 
-static uint32_t step_size(const struct eng_aggregate_step *step)
+bool eng_aggregate_text_room(pen_context *ctx, const struct eng_aggregate_plan *plan,
+                             const struct eng_aggregate_step *step, struct eng_aggregate_text *text,
+                             uint64_t size_bytes)
 {
-    switch (step->kind) {
-    case PEN_AGGREGATE_COUNT:
-    case PEN_AGGREGATE_COUNT_OF:
-        return sizeof(int64_t);
-    case PEN_AGGREGATE_SUM:
-    case PEN_AGGREGATE_MEAN:
-        return sizeof(struct sum_int);
-    case PEN_AGGREGATE_MIN:
-    case PEN_AGGREGATE_MAX:
-        return sizeof(struct extreme);
-    case PEN_AGGREGATE_VARIANCE:
-    case PEN_AGGREGATE_DEVIATION:
-        return sizeof(struct variance);
-    default:
-        return 0; /* not yet */
-    }
-}
-
-static bool step_check_into(const struct eng_aggregate_step *step, const struct pen_aggregate *wish,
-                            const struct eng_layout *out, char *reason, uint32_t reason_bytes)
-{
-    uint8_t type = step_result_type(step);
-
-    if (!step->into) {
-        snprintf(reason, reason_bytes, "%s: %s has no field %s", step_name(step->kind),
-                 out->schema->name, wish->into ? wish->into : "(NULL)");
-        return false;
-    }
-    if (type == 0) type = step->from->type;
-    if (step->into->type != type) {
-        snprintf(reason, reason_bytes, "%s gives %s, field %s is %s", step_name(step->kind),
-                 eng_type_name(type), step->into->name, eng_type_name(step->into->type));
-        return false;
-    }
-    bool counts = step->kind == PEN_AGGREGATE_COUNT || step->kind == PEN_AGGREGATE_COUNT_OF;
-    bool may_be_null = !counts && (step->only || eng_field_nullable(step->from));
-    if (may_be_null && !eng_field_nullable(step->into)) {
-        snprintf(reason, reason_bytes,
-                 "%s of %s may have nothing to give, so field %s must be a pen_opt_",
-                 step_name(step->kind), step->from->name, step->into->name);
-        return false;
-    }
+    if (size_bytes <= text->capacity_bytes) return true;
+    CHECK(size_bytes <= UINT32_MAX / 4);
+    uint64_t wanted = size_bytes;
+    if (text->capacity_bytes && wanted < (uint64_t)text->capacity_bytes * 3 / 2)
+        wanted = (uint64_t)text->capacity_bytes * 3 / 2;
+    uint64_t capacity = eng_arena_blob_bytes(wanted); /* it costs that much in any case */
+    char *bytes = eng_aggregate_blob(ctx, plan, step, capacity);
+    if (!bytes) return false;
+    if (text->size_bytes) memcpy(bytes, text->bytes, text->size_bytes);
+    if (text->bytes) eng_aggregate_blob_free(ctx, plan, text->bytes, text->capacity_bytes);
+    text->bytes = bytes;
+    text->capacity_bytes = (uint32_t)capacity;
     return true;
 }
 
-static bool step_open_custom(struct eng_aggregate_step *step, const struct pen_aggregate *wish,
-                             const struct eng_layout *in, const struct eng_layout *out,
-                             bool updating, char *reason, uint32_t reason_bytes)
+bool eng_aggregate_text_set(pen_context *ctx, const struct eng_aggregate_plan *plan,
+                            const struct eng_aggregate_step *step, struct eng_aggregate_text *text,
+                            pen_view bytes)
 {
-    struct eng_layout state = {0};
-
-    step->custom = wish->custom;
-    if (!wish->custom || wish->custom->kind != PEN_IS_AGGREGATE) {
-        snprintf(reason, reason_bytes, "pen_custom takes what PEN_AGGREGATE declares");
-        return false;
-    }
-    const char *name = wish->custom->name;
-    if (!eng_schema_same(wish->custom->in, in->schema)) {
-        snprintf(reason, reason_bytes, "pen_custom(%s) takes %s, the stream carries %s", name,
-                 wish->custom->in->name, in->schema->name);
-        return false;
-    }
-    if (!eng_schema_same(wish->custom->out, out->schema)) {
-        snprintf(reason, reason_bytes, "pen_custom(%s) fills %s, the result is %s", name,
-                 wish->custom->out->name, out->schema->name);
-        return false;
-    }
-    if (updating && !wish->custom->retract) {
-        snprintf(reason, reason_bytes,
-                 "pen_custom(%s) cannot take rows back, and the stream is updating; use "
-                 "PEN_AGGREGATE_RETRACTING",
-                 name);
-        return false;
-    }
-    if (eng_layout_open(&state, wish->custom->state, reason, reason_bytes) < 0) return false;
-    bool has_texts = state.text_count > 0;
-    step->size_bytes = state.fixed_bytes;
-    eng_layout_close(&state);
-    if (has_texts) {
-        snprintf(reason, reason_bytes,
-                 "pen_custom(%s): an accumulator with texts: this version of Penstock cannot do "
-                 "that yet",
-                 name);
-        return false;
-    }
+    text->size_bytes = 0;
+    if (!eng_aggregate_text_room(ctx, plan, step, text, bytes.size_bytes)) return false;
+    if (bytes.size_bytes) memcpy(text->bytes, bytes.data, bytes.size_bytes);
+    text->size_bytes = bytes.size_bytes;
     return true;
 }
 
-static bool step_open(struct eng_aggregate_step *step, const struct pen_aggregate *wish,
-                      const struct eng_layout *in, const struct eng_layout *out, bool updating,
-                      char *reason, uint32_t reason_bytes)
+void eng_aggregate_text_free(pen_context *ctx, const struct eng_aggregate_plan *plan,
+                             struct eng_aggregate_text *text)
 {
-    *step = (struct eng_aggregate_step){.kind = wish->kind};
-    if (wish->only) {
-        step->only = eng_layout_find(in, wish->only);
-        if (!step->only || step->only->type != PEN_TYPE_BOOL) {
-            snprintf(reason, reason_bytes, "pen_where: %s has no bool field %s", in->schema->name,
-                     wish->only);
-            return false;
-        }
-    }
-    if (wish->kind == PEN_AGGREGATE_CUSTOM)
-        return step_open_custom(step, wish, in, out, updating, reason, reason_bytes);
-    step->size_bytes = step_size(step);
-    if (step->size_bytes == 0) {
-        snprintf(reason, reason_bytes, "%s: this version of Penstock cannot do that yet",
-                 step_name(wish->kind));
-        return false;
-    }
-    if (step_wants_field(wish->kind)) {
-        step->from = wish->from ? eng_layout_find(in, wish->from) : NULL;
-        if (!step->from) {
-            snprintf(reason, reason_bytes, "%s: %s has no field %s", step_name(wish->kind),
-                     in->schema->name, wish->from ? wish->from : "(NULL)");
-            return false;
-        }
-    }
-    bool extreme = wish->kind == PEN_AGGREGATE_MIN || wish->kind == PEN_AGGREGATE_MAX;
-    bool fits =
-        !step->from || wish->kind == PEN_AGGREGATE_COUNT_OF || step_is_number(step->from) ||
-        (extreme && (step->from->type == PEN_TYPE_TIME || step->from->type == PEN_TYPE_CODE ||
-                     step->from->type == PEN_TYPE_DATE));
-    if (!fits || (step->from && step->from->element_count != 1)) {
-        snprintf(reason, reason_bytes, "%s cannot be made of field %s, which is %s",
-                 step_name(wish->kind), step->from->name, eng_type_name(step->from->type));
-        return false;
-    }
-    if (extreme && updating) {
-        snprintf(reason, reason_bytes,
-                 "%s of an updating stream: this version of Penstock cannot do that yet",
-                 step_name(wish->kind));
-        return false;
-    }
-    step->into = wish->into ? eng_layout_find(out, wish->into) : NULL;
-    return step_check_into(step, wish, out, reason, reason_bytes);
+    if (text->bytes) eng_aggregate_blob_free(ctx, plan, text->bytes, text->capacity_bytes);
+    *text = (struct eng_aggregate_text){0};
 }
 
-bool eng_aggregate_plan_open(struct eng_aggregate_plan *plan, const struct pen_aggregate *list,
-                             const struct eng_layout *in, const struct eng_layout *out,
-                             bool updating, bool windowed, char *reason, uint32_t reason_bytes)
+bool eng_aggregate_set_text(pen_context *ctx, const struct eng_aggregate_step *step, pen_view text,
+                            struct eng_builder *result)
 {
-    uint32_t count = 0;
+    struct eng_reason why;
 
-    (void)windowed;
-    *plan = (struct eng_aggregate_plan){0};
-    while (list && list[count].kind)
-        count++;
-    plan->steps = calloc(count ? count : 1, sizeof *plan->steps);
-    CHECK(plan->steps != NULL);
-    for (uint32_t i = 0; i < count; i++) {
-        struct eng_aggregate_step *step = &plan->steps[i];
-        if (!step_open(step, &list[i], in, out, updating, reason, reason_bytes)) return false;
-        step->offset_bytes = plan->value_bytes;
-        plan->value_bytes += (step->size_bytes + 7) & ~7u;
-        plan->has_custom |= step->kind == PEN_AGGREGATE_CUSTOM;
-        plan->step_count++;
-    }
+    if (eng_builder_set_text(result, step->into_index, text, &why)) return true;
+    eng_context_fail(ctx, "%s: %s", step->name, why.text);
+    return false;
+}
+
+/* ---- Count, and count_of --------------------------------------------------------------------- */
+
+static bool count_add(pen_context *ctx, const struct eng_aggregate_plan *plan,
+                      const struct eng_aggregate_step *step, const struct eng_batch *batch,
+                      void *const *values)
+{
+    uint32_t offset_bytes = step->offset_bytes;
+    int8_t signs[ENG_BATCH_RECORDS_MAX];
+
+    (void)ctx, (void)plan;
+    if (eng_aggregate_signs(step, batch, signs))
+        for (uint32_t i = 0; i < batch->count; i++)
+            ++*(int64_t *)(void *)((char *)values[i] + offset_bytes);
+    else
+        for (uint32_t i = 0; i < batch->count; i++)
+            *(int64_t *)(void *)((char *)values[i] + offset_bytes) += signs[i];
     return true;
 }
 
-void eng_aggregate_plan_close(struct eng_aggregate_plan *plan)
+static bool count_merge(pen_context *ctx, const struct eng_aggregate_plan *plan,
+                        const struct eng_aggregate_step *step, void *at, const void *other)
 {
-    free(plan->steps);
-    *plan = (struct eng_aggregate_plan){0};
+    (void)ctx, (void)plan, (void)step;
+    *(int64_t *)at += *(const int64_t *)other;
+    return true;
 }
 
-/* ---- Adding a batch -------------------------------------------------------------------------- */
-
-/* +1: the record is added; -1: a row is taken back; 0: the step does not look at it. */
-static inline int step_sign(const struct eng_aggregate_step *step, const struct eng_batch *batch,
-                            uint32_t i)
+static bool count_finish(pen_context *ctx, const struct eng_aggregate_plan *plan,
+                         const struct eng_aggregate_step *step, const void *at,
+                         struct eng_builder *result)
 {
-    const void *record = batch->records[i];
-
-    if (step->only && !*(const bool *)eng_field_of(step->only, record)) return 0;
-    if (step->from && eng_field_is_null(step->from, record)) return 0;
-    if (!batch->rows) return 1;
-    return batch->rows[i] == PEN_UPDATE_BEFORE || batch->rows[i] == PEN_DELETE ? -1 : 1;
+    (void)ctx, (void)plan;
+    eng_aggregate_set_int(step, *(const int64_t *)at, result);
+    return true;
 }
 
-static inline void *step_at(const struct eng_aggregate_step *step, void *value)
-{
-    return (char *)value + step->offset_bytes;
-}
+const struct eng_aggregate_family eng_aggregate_count_family = {
+    .size_bytes = sizeof(int64_t),
+    .add = count_add,
+    .merge = count_merge,
+    .finish = count_finish,
+};
 
-static void step_add_count(const struct eng_aggregate_step *step, const struct eng_batch *batch,
-                           void *const *values)
-{
-    for (uint32_t i = 0; i < batch->count; i++) {
-        int64_t *count = step_at(step, values[i]);
-        *count += step_sign(step, batch, i);
-    }
-}
-
-static bool step_add_sum_int(const struct eng_aggregate_step *step, const struct eng_batch *batch,
-                             void *const *values)
-{
-    bool overflow = false;
-
-    for (uint32_t i = 0; i < batch->count; i++) {
-        int sign = step_sign(step, batch, i);
-        if (sign == 0) continue;
-        struct sum_int *sum = step_at(step, values[i]);
-        int64_t amount = eng_field_int(step->from, batch->records[i]);
-        if (step->from->type == PEN_TYPE_UINT64 && amount < 0) overflow = true;
-        overflow |= sign > 0 ? __builtin_add_overflow(sum->sum, amount, &sum->sum)
-                             : __builtin_sub_overflow(sum->sum, amount, &sum->sum);
-        sum->count += sign;
-    }
-    return !overflow;
-}
-
-static void step_add_sum_double(const struct eng_aggregate_step *step,
-                                const struct eng_batch *batch, void *const *values)
-{
-    for (uint32_t i = 0; i < batch->count; i++) {
-        int sign = step_sign(step, batch, i);
-        if (sign == 0) continue;
-        struct sum_double *sum = step_at(step, values[i]);
-        sum->sum += sign * eng_field_double(step->from, batch->records[i]);
-        sum->count += sign;
-    }
-}
-
-static void step_add_variance(const struct eng_aggregate_step *step, const struct eng_batch *batch,
-                              void *const *values)
-{
-    for (uint32_t i = 0; i < batch->count; i++) {
-        int sign = step_sign(step, batch, i);
-        if (sign == 0) continue;
-        struct variance *variance = step_at(step, values[i]);
-        double x = eng_field_double(step->from, batch->records[i]);
-        double before = variance->mean;
-        int64_t count = variance->count + sign;
-        variance->count = count;
-        if (count == 0) {
-            variance->mean = variance->squares = 0;
-            continue;
-        }
-        variance->mean += sign * (x - before) / (double)count;
-        variance->squares += sign * (x - before) * (x - variance->mean);
-    }
-}
-
-/* Below 0: a comes first. As the field's type has it; NaN comes last. */
-static int step_compare(const struct eng_field *field, const void *a, const void *b)
-{
-    if (field->type == PEN_TYPE_CODE) return memcmp(a, b, sizeof(pen_code));
-    if (field->type == PEN_TYPE_FLOAT || field->type == PEN_TYPE_DOUBLE) {
-        struct eng_field at_zero = *field;
-        at_zero.offset_bytes = 0;
-        at_zero.presence_mask = 0;
-        double x = eng_field_double(&at_zero, a), y = eng_field_double(&at_zero, b);
-        if (isnan(x) || isnan(y)) return isnan(x) - isnan(y);
-        return (x > y) - (x < y);
-    }
-    struct eng_field at_zero = *field;
-    at_zero.offset_bytes = 0;
-    at_zero.presence_mask = 0;
-    int64_t x = eng_field_int(&at_zero, a), y = eng_field_int(&at_zero, b);
-    if (field->type == PEN_TYPE_UINT64)
-        return ((uint64_t)x > (uint64_t)y) - ((uint64_t)x < (uint64_t)y);
-    return (x > y) - (x < y);
-}
-
-static void step_add_extreme(const struct eng_aggregate_step *step, const struct eng_batch *batch,
-                             void *const *values)
-{
-    bool want_least = step->kind == PEN_AGGREGATE_MIN;
-
-    for (uint32_t i = 0; i < batch->count; i++) {
-        if (step_sign(step, batch, i) == 0) continue;
-        struct extreme *extreme = step_at(step, values[i]);
-        const void *value = eng_field_of(step->from, batch->records[i]);
-        int order = extreme->count > 0 ? step_compare(step->from, value, extreme->value) : 0;
-        if (extreme->count++ == 0 || (want_least ? order < 0 : order > 0))
-            memcpy(extreme->value, value, step->from->size_bytes);
-    }
-}
-
-static void step_add_custom(pen_context *ctx, const struct eng_aggregate_step *step,
-                            const struct eng_batch *batch, void *const *values)
-{
-    for (uint32_t i = 0; i < batch->count && !ctx->worker->failed; i++) {
-        int sign = step_sign(step, batch, i);
-        if (sign == 0) continue;
-        void *state = step_at(step, values[i]);
-        uint32_t current = 0;
-        struct pen_batch one = {
-            .count = 1, .current = &current, .records = &batch->records[i], .states = &state};
-        if (sign > 0)
-            step->custom->loop(ctx, &one);
-        else
-            step->custom->retract(ctx, &one);
-    }
-}
+/* ---- All steps ------------------------------------------------------------------------------- */
 
 bool eng_aggregate_add(pen_context *ctx, const struct eng_aggregate_plan *plan,
                        const struct eng_batch *batch, void *const *values)
 {
+    CHECK(plan->self != NULL);
     for (uint32_t s = 0; s < plan->step_count; s++) {
         const struct eng_aggregate_step *step = &plan->steps[s];
-        switch (step->kind) {
-        case PEN_AGGREGATE_COUNT:
-        case PEN_AGGREGATE_COUNT_OF:
-            step_add_count(step, batch, values);
-            break;
-        case PEN_AGGREGATE_SUM:
-            if (!step_is_integer(step->from)) {
-                step_add_sum_double(step, batch, values);
-            } else if (!step_add_sum_int(step, batch, values)) {
-                eng_context_fail(ctx, "the sum of %s is beyond an int64", step->from->name);
-                return false;
-            }
-            break;
-        case PEN_AGGREGATE_MEAN:
-            step_add_sum_double(step, batch, values);
-            break;
-        case PEN_AGGREGATE_VARIANCE:
-        case PEN_AGGREGATE_DEVIATION:
-            step_add_variance(step, batch, values);
-            break;
-        case PEN_AGGREGATE_MIN:
-        case PEN_AGGREGATE_MAX:
-            step_add_extreme(step, batch, values);
-            break;
-        case PEN_AGGREGATE_CUSTOM:
-            step_add_custom(ctx, step, batch, values);
-            if (ctx->worker->failed) return false;
-            break;
-        default:
-            CHECK(false); /* compiling refused it */
-        }
+        if (step->family && !step->family->add(ctx, plan, step, batch, values)) return false;
     }
+    plan->self->arrivals += batch->count;
     return true;
 }
 
-/* ---- Results --------------------------------------------------------------------------------- */
-
-static void step_set_double(const struct eng_field *into, void *result, double value)
+bool eng_aggregate_merge(pen_context *ctx, const struct eng_aggregate_plan *plan, void *value,
+                         const void *other)
 {
-    memcpy(eng_field_at(into, result), &value, sizeof value);
-    eng_field_set_present(into, result);
-}
-
-static void step_set_int(const struct eng_field *into, void *result, int64_t value)
-{
-    memcpy(eng_field_at(into, result), &value, sizeof value);
-    eng_field_set_present(into, result);
-}
-
-static void step_finish_variance(const struct eng_aggregate_step *step,
-                                 const struct variance *variance, void *result)
-{
-    if (variance->count == 0) return;
-    double spread = variance->count > 1 ? variance->squares / (double)(variance->count - 1) : 0;
-    if (spread < 0) spread = 0; /* rows were taken back: rounding may leave a little below */
-    step_set_double(step->into, result,
-                    step->kind == PEN_AGGREGATE_DEVIATION ? sqrt(spread) : spread);
-}
-
-static void step_finish(pen_context *ctx, const struct eng_aggregate_step *step, const void *at,
-                        void *result)
-{
-    const struct sum_int *sum_int = at;
-    const struct sum_double *sum_double = at;
-    const struct extreme *extreme = at;
-
-    switch (step->kind) {
-    case PEN_AGGREGATE_COUNT:
-    case PEN_AGGREGATE_COUNT_OF:
-        step_set_int(step->into, result, *(const int64_t *)at);
-        return;
-    case PEN_AGGREGATE_SUM:
-        /* Of nothing: null where the field can say so, as in SQL, else 0. */
-        if (sum_int->count == 0 && eng_field_nullable(step->into)) return;
-        if (step_is_integer(step->from))
-            step_set_int(step->into, result, sum_int->sum);
-        else
-            step_set_double(step->into, result, sum_double->sum);
-        return;
-    case PEN_AGGREGATE_MEAN:
-        if (sum_double->count > 0)
-            step_set_double(step->into, result, sum_double->sum / (double)sum_double->count);
-        return;
-    case PEN_AGGREGATE_VARIANCE:
-    case PEN_AGGREGATE_DEVIATION:
-        step_finish_variance(step, at, result);
-        return;
-    case PEN_AGGREGATE_MIN:
-    case PEN_AGGREGATE_MAX:
-        if (extreme->count == 0) return;
-        memcpy(eng_field_at(step->into, result), extreme->value, step->from->size_bytes);
-        eng_field_set_present(step->into, result);
-        return;
-    case PEN_AGGREGATE_CUSTOM:
-        step->custom->finish(ctx, at, result);
-        return;
-    default:
-        CHECK(false); /* compiling refused it */
+    CHECK(plan->self != NULL);
+    CHECK(value != other);
+    for (uint32_t s = 0; s < plan->step_count; s++) {
+        const struct eng_aggregate_step *step = &plan->steps[s];
+        if (step->family && !step->family->merge(ctx, plan, step, eng_aggregate_at(step, value),
+                                                 (const char *)other + step->offset_bytes))
+            return false;
     }
+    return true;
 }
 
 bool eng_aggregate_finish(pen_context *ctx, const struct eng_aggregate_plan *plan,
                           const void *value, int64_t from_us, int64_t to_us,
                           struct eng_builder *result)
 {
-    (void)from_us, (void)to_us;
+    CHECK(plan->self != NULL);
     for (uint32_t s = 0; s < plan->step_count; s++) {
         const struct eng_aggregate_step *step = &plan->steps[s];
-        step_finish(ctx, step, (const char *)value + step->offset_bytes,
-                    eng_builder_record(result));
+        if (!step->family)
+            eng_aggregate_set_int(step, step->kind == PEN_AGGREGATE_WINDOW_START ? from_us : to_us,
+                                  result);
+        else if (!step->family->finish(ctx, plan, step, (const char *)value + step->offset_bytes,
+                                       result))
+            return false;
     }
-    return !ctx->worker->failed;
-}
-
-bool eng_aggregate_fills(const struct eng_aggregate_plan *plan, const struct eng_field *field)
-{
-    for (uint32_t s = 0; s < plan->step_count; s++)
-        if (plan->steps[s].into == field) return true;
-    return false;
-}
-
-bool eng_aggregate_merge(pen_context *ctx, const struct eng_aggregate_plan *plan, void *value,
-                         const void *other)
-{
-    (void)plan, (void)value, (void)other;
-    eng_context_fail(ctx, "merging aggregates: this version of Penstock cannot do that yet");
-    return false;
+    return true;
 }
 
 void eng_aggregate_free(pen_context *ctx, const struct eng_aggregate_plan *plan, void *value)
 {
-    (void)ctx;
+    if (plan->owns_memory) {
+        CHECK(plan->self != NULL);
+        for (uint32_t s = 0; s < plan->step_count; s++) {
+            const struct eng_aggregate_step *step = &plan->steps[s];
+            if (step->family && step->family->free)
+                step->family->free(ctx, plan, step, eng_aggregate_at(step, value));
+        }
+    }
     memset(value, 0, plan->value_bytes);
 }
 
 void eng_aggregate_self_close(struct eng_aggregate_self *self)
 {
+    eng_keep_close(&self->keep);
     *self = (struct eng_aggregate_self){0};
 }

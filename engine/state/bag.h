@@ -47,6 +47,10 @@ struct eng_bag {
 bool eng_bag_change(struct eng_arena *arena, struct eng_bag *bag, const void *bytes,
                     uint32_t size_bytes, int64_t by);
 
+/* NULL: it is not there, or at zero. */
+const struct eng_bag_node *eng_bag_find(const struct eng_bag *bag, const void *bytes,
+                                        uint32_t size_bytes);
+
 /* The least, and the greatest, whose count is above zero; NULL: there is none. They are found at
  * once unless values that are owed lie before them. */
 const struct eng_bag_node *eng_bag_least(const struct eng_bag *bag);
