@@ -265,7 +265,8 @@ static void q5_can_be_written(void)
                 count, 12);
     query_close(
         &query,
-        "query.sql:6: pen_aggregate(bid_count): this version of Penstock cannot do .window yet\n");
+        "query.sql:8: pen_aggregate(most): this version of Penstock cannot do .window of this kind "
+        "yet\n");
     schema_free(count);
     schema_free(most);
 }

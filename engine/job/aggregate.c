@@ -5,8 +5,9 @@
  * compute it is the class's to say, in its `prepare`. */
 #include <string.h>
 
-#include "engine/job/stream.h"
+#include "engine/job/window_check.h"
 #include "engine/operator/operators.h"
+#include "engine/operator/window_span.h"
 #include "shm/check.h"
 
 /* What the field that an aggregate reads may be. */
@@ -275,72 +276,117 @@ static void aggregate_check_forgotten(struct aggregate_check *check)
                              check->out->fields[i].name, check->out->schema->name);
 }
 
-/* Options that say something about windows, without one; and what is to come. */
-static void aggregate_check_options(struct eng_call *call, struct pen_aggregation *options)
+/* Options that say something about windows, without one. */
+static void aggregate_check_without(struct eng_call *call, const struct pen_aggregation *options)
 {
-    bool has_window = options->window.kind != PEN_WINDOW_NONE;
-
-    if (has_window) eng_call_not_yet(call, ".window");
-    if (options->late) *options->late = eng_graph_bad_stream(call->graph);
-    if (!has_window) {
-        if (options->early_every || options->early_count || options->trigger || options->purge)
-            eng_call_mistake(call, "when it fires is said without a .window that could fire");
-        if (options->allowed_lateness || options->late)
-            eng_call_mistake(call, "late records are spoken of without a .window to be late for");
-        if (options->updating)
-            eng_call_mistake(call, ".updating is about windows; without one the result always is");
-    }
+    if (options->early_every || options->early_count || options->trigger || options->purge)
+        eng_call_mistake(call, "when it fires is said without a .window that could fire");
+    if (options->allowed_lateness || options->late)
+        eng_call_mistake(call, "late records are spoken of without a .window to be late for");
+    if (options->updating)
+        eng_call_mistake(call, ".updating is about windows; without one the result always is");
     if (options->ttl != 0) eng_call_not_yet(call, ".ttl");
     if (options->update_every != 0) eng_call_not_yet(call, ".update_every");
-    options->late = NULL; /* the caller's variable is gone when the graph is used */
+}
+
+/* The window, when it fires, and what is said about aggregates without one. */
+static void aggregate_check_with(struct eng_call *call, struct pen_aggregation *options,
+                                 const struct graph_stream *stream)
+{
+    struct eng_firing firing = ENG_FIRING_OF(options);
+
+    eng_call_window(call, &options->window, stream);
+    eng_call_firing(call, &firing, &options->window, stream, options->late != NULL);
+    if (options->ttl != 0)
+        eng_call_mistake(call, ".ttl is for an aggregate without a window; a window forgets its "
+                               "keys when it is over");
+    if (options->update_every != 0)
+        eng_call_mistake(call, ".update_every is for an aggregate without a window");
+    if (options->no_before && options->allowed_lateness == 0 && !options->updating)
+        eng_call_mistake(call, ".no_before says something about an updating result, and this one "
+                               "has inserts only: there is no .allowed_lateness");
+    if (!eng_window_is_aligned(options->window.kind))
+        eng_call_not_yet(call, ".window of this kind");
+    if (options->early_every || options->early_count) eng_call_not_yet(call, "early firings");
+    if (options->trigger) eng_call_not_yet(call, ".trigger");
+    if (options->purge) eng_call_not_yet(call, ".purge");
+    if (options->updating) eng_call_not_yet(call, ".updating");
+}
+
+/* What the rows of the result are. By the clock they have times of its own. */
+static struct eng_stream_kind aggregate_rows(const struct pen_aggregation *options,
+                                             const struct graph_stream *stream)
+{
+    bool has_window = options->window.kind != PEN_WINDOW_NONE;
+    bool by_clock = has_window && options->window.clock == PEN_CLOCK_TIME;
+
+    return (struct eng_stream_kind){.timed = stream->rows.timed || by_clock,
+                                    .updating = !has_window || options->allowed_lateness > 0,
+                                    .no_before = options->no_before};
+}
+
+static void aggregate_check(struct eng_call *call, struct pen_aggregation *options,
+                            const struct graph_stream *stream, const struct eng_layout *out)
+{
+    struct aggregate_check check = {
+        .call = call,
+        .options = options,
+        .in = stream->layout,
+        .out = out,
+        .key = &stream->key->layout,
+        .stream = stream,
+        .filled = eng_graph_keep(call->graph, out->field_count * sizeof(char *)),
+    };
+
+    eng_call_about_name(call, out->schema->name);
+    aggregate_check_key(&check);
+    for (uint32_t i = 0; options->aggregates[i].kind; i++)
+        aggregate_check_wish(&check, (struct pen_aggregate *)(uintptr_t)&options->aggregates[i]);
+    aggregate_check_forgotten(&check);
 }
 
 pen_stream pen_add_aggregate(pen_keyed from, const struct pen_aggregation *given)
 {
+    static const char *const counters[] = {"late", NULL};
     struct pen_graph *graph = from.stream.graph;
     struct eng_call call;
     struct pen_aggregation *options =
         eng_call_open(&call, graph, "pen_aggregate", given, sizeof *options);
+    const struct pen_side *side = NULL;
 
     if (!options) return eng_graph_bad_stream(graph);
-    struct eng_common common = {
-        .id = &options->id, .parallelism = &options->parallelism, .group = &options->group};
+    struct eng_common common = {.id = &options->id,
+                                .parallelism = &options->parallelism,
+                                .side = &side,
+                                .group = &options->group};
+    bool has_window = options->window.kind != PEN_WINDOW_NONE;
     aggregate_keep_list(&call, options);
+    if (options->late) *options->late = eng_graph_bad_stream(graph);
     const struct graph_stream *stream = eng_call_keyed(&call, from);
-    if (!stream) {
-        if (options->late) *options->late = eng_graph_bad_stream(graph);
-        return eng_graph_bad_stream(graph);
-    }
+    if (!stream) return eng_graph_bad_stream(graph);
 
     const struct eng_layout *out = eng_call_layout(&call, options->out, "its result");
-    if (out) {
-        eng_call_about_name(&call, out->schema->name);
-        struct aggregate_check check = {
-            .call = &call,
-            .options = options,
-            .in = stream->layout,
-            .out = out,
-            .key = &stream->key->layout,
-            .stream = stream,
-            .filled = eng_graph_keep(graph, out->field_count * sizeof(char *)),
-        };
-        aggregate_check_key(&check);
-        for (uint32_t i = 0; options->aggregates[i].kind; i++)
-            aggregate_check_wish(&check,
-                                 (struct pen_aggregate *)(uintptr_t)&options->aggregates[i]);
-        aggregate_check_forgotten(&check);
-    }
+    if (out) aggregate_check(&call, options, stream, out);
     if (stream->rows.no_before)
         eng_call_mistake(&call, "the stream goes without PEN_UPDATE_BEFORE (.no_before), and an "
                                 "aggregate needs it to take rows back");
-    aggregate_check_options(&call, options);
+    if (has_window)
+        aggregate_check_with(&call, options, stream);
+    else
+        aggregate_check_without(&call, options);
+    side = eng_call_add_late(&call, side, options->late, stream);
+    options->late = NULL; /* the caller's variable is gone when the graph is used */
     eng_call_common(&call, &common);
-    if (call.failed) return eng_graph_bad_stream(graph);
+    if (call.failed) return eng_call_give_up(&call, &common);
 
-    struct eng_stream_kind rows = {
-        .timed = stream->rows.timed, .updating = true, .no_before = options->no_before};
     struct eng_node *node =
-        eng_call_node(&call, &eng_aggregate_class, options, &common, NULL, out, rows);
+        eng_call_node(&call, has_window ? &eng_slices_class : &eng_aggregate_class, options,
+                      &common, NULL, out, aggregate_rows(options, stream));
+    if (side) eng_call_late_rows(node, stream);
+    if (has_window) {
+        node->counters = counters;
+        node->counter_count = 1;
+    }
     eng_graph_node_of(node)->has_state = true;
     eng_stream_feed(&call, node, 0, stream, ENG_FORWARD);
     return eng_call_streams(&call, node, &common);
