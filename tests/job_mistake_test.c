@@ -911,7 +911,7 @@ static void operators_of_later_versions_say_so(void)
 #line 8 "job.c"
     pen_earliest(keyed, "at");
 #line 9 "job.c"
-    pen_aggregate(keyed, bid, .window = pen_tumbling(5));
+    pen_aggregate(keyed, bid, .window = pen_session(5));
     char *text = NULL;
 
     eng_graph_finish(graph);
@@ -937,8 +937,8 @@ static void operators_of_later_versions_say_so(void)
         text, "job.c:5: pen_top(word): .order: bid has no field prize; did you mean price?\n"));
     CU_ASSERT_PTR_NOT_NULL(
         strstr(text, "job.c:7: pen_latest: bid has no field att; did you mean at?\n"));
-    CU_ASSERT_PTR_NOT_NULL(strstr(
-        text, "job.c:9: pen_aggregate(bid): this version of Penstock cannot do .window yet\n"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "job.c:9: pen_aggregate(bid): this version of Penstock "
+                                        "cannot do .window of this kind yet\n"));
     free(text);
     eng_graph_close(graph);
 }
