@@ -70,7 +70,8 @@ static inline struct pen_window pen_tumbling(pen_duration size)
 }
 
 /* Windows of `size`, one every `slide`; a record belongs to all that cover it. size need not be a
- * multiple of slide. */
+ * multiple of slide. With a larger slide there are times in no window: their records are in none,
+ * and are not late. */
 static inline struct pen_window pen_sliding(pen_duration size, pen_duration slide)
 {
     struct pen_window window = pen_tumbling(size);
@@ -147,14 +148,17 @@ static inline struct pen_window pen_attached(const char *start_field, const char
     return window;
 }
 
-/* The same window shifted: pen_shifted(pen_tumbling(PEN_DAYS(1)), PEN_HOURS(6)) starts at six. */
+/* The same window shifted: pen_shifted(pen_tumbling(PEN_DAYS(1)), PEN_HOURS(6)) starts at six. A
+ * calendar's is shifted by the clock on the wall: its day starts at six, and may have 23 hours. */
 static inline struct pen_window pen_shifted(struct pen_window window, pen_duration offset)
 {
     window.offset = offset;
     return window;
 }
 
-/* The same window by the wall clock: pen_by_clock(pen_tumbling(PEN_SECONDS(10))). */
+/* The same window by the wall clock: pen_by_clock(pen_tumbling(PEN_SECONDS(10))). The clock decides
+ * when a record is read, the records' own times do not matter; results have times of the clock, and
+ * what follows may have windows of them. What is left at the end of the input fires then. */
 static inline struct pen_window pen_by_clock(struct pen_window window)
 {
     window.clock = PEN_CLOCK_TIME;
@@ -172,7 +176,11 @@ static inline struct pen_window pen_by_clock(struct pen_window window)
  *     bool fn(pen_context *, const struct In *record, struct State *)             PEN_TRIGGER
  *
  * State is the trigger's, one for each key and window. With a trigger nothing fires by itself at
- * the window's end: set a timer for pen_window_to to have that, too. */
+ * the window's end: set a timer for pen_window_to to have that, too.
+ *
+ * A record is too late for a window when the watermark has passed its end by `.allowed_lateness`,
+ * and too late at all when it is so for all its windows: then it goes to `.late`, else nowhere. The
+ * counter "late" of the operator counts it either way. A window without a record gives no row. */
 #define PEN_FIRING_OPTIONS_                                                                        \
     pen_duration early_every;           /* by the clock, while there is something new */           \
     int64_t early_count;                /* after each so many records */                           \
