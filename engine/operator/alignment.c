@@ -23,7 +23,10 @@ void eng_alignment_open(struct eng_alignment *alignment, struct eng_board *board
 
 void eng_alignment_say(struct eng_alignment *alignment, int64_t slowest_us)
 {
-    shm_counter_set(&alignment->own->slowest, alignment_word(slowest_us));
+    uint64_t word = alignment_word(slowest_us);
+
+    if (word < shm_counter_get(&alignment->own->slowest)) alignment->allowed_us = INT64_MIN;
+    shm_counter_set(&alignment->own->slowest, word);
 }
 
 /* As words, whose order is that of the times. */

@@ -24,9 +24,10 @@
  * own watermark held until then, and that split counts from there on. So the smallest over the
  * subtasks, which is all that anybody behind us uses, is the smallest over all splits.
  *
- * Silence is time in which a split was asked and gave nothing. While it is not asked, because the
- * chain is blocked or the split waits for slower ones, no time passes; and of a long pause of the
- * whole process only a little counts. Else a slow consumer would make its sources look idle.
+ * Silence is time in which a split was asked in every turn and gave nothing. While it is not asked,
+ * because the chain is blocked or the split waits for slower ones, no time passes; and of a long
+ * pause of the whole process only a little counts. Else a slow consumer would make its sources look
+ * idle.
  *
  * Infinity is what the engine says at the end of the input, and nobody else: a record whose time or
  * watermark field says INT64_MAX takes the watermark to a microsecond before it.
@@ -59,8 +60,9 @@ struct event_time_split {
     bool heard; /* since it was last asked */
     bool idle;
     int64_t watermark_us; /* the highest that its records say */
-    uint64_t asked_ns;    /* last; 0: never */
-    uint64_t silent_ns;   /* see above */
+    uint64_t asked_turn;  /* last, in steps of the worker from 1 on; 0: never */
+    uint64_t asked_ns;
+    uint64_t silent_ns; /* see above */
 };
 
 struct event_time {
@@ -244,7 +246,10 @@ void eng_event_time_asked(pen_context *ctx, uint32_t slot)
 
     CHECK(slot < self->split_count);
     CHECK(split->open);
-    uint64_t gap_ns = split->asked_ns > 0 ? now_ns - split->asked_ns : 0;
+    uint64_t turn = shm_load_own(&ctx->worker->place->steps) + 1;
+    bool at_once = split->asked_turn > 0 && turn == split->asked_turn + 1;
+    uint64_t gap_ns = at_once ? now_ns - split->asked_ns : 0;
+    split->asked_turn = turn;
     split->asked_ns = now_ns;
     if (plan->idle_after_ns == 0 || split->idle) return;
     /* Virtual time passes in leaps, and all of it on purpose. */
