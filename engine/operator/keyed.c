@@ -49,10 +49,9 @@ void eng_keyed_close(struct eng_keyed *keyed)
 }
 
 /* Where the images of the batch's keys are. Most lie in the records themselves. */
-static const void *const *keyed_images(struct eng_keyed *keyed, const struct eng_batch *batch)
+static const void *const *keyed_images(struct eng_keyed *keyed, const struct eng_key *key,
+                                       const struct eng_batch *batch)
 {
-    const struct eng_key *key = keyed->key;
-
     if (batch->keys) {
         memcpy(keyed->sizes, batch->key_sizes, batch->count * sizeof *keyed->sizes);
         return batch->keys;
@@ -68,7 +67,8 @@ bool eng_keyed_find(pen_context *ctx, struct eng_keyed *keyed, const struct eng_
     bool fixed = !keyed->key->has_text && keyed->key->size_bytes > 0;
 
     CHECK(batch->hashes != NULL); /* an exchange by key lies before */
-    keyed->images = ctx->key_images = keyed_images(keyed, batch);
+    const struct eng_key *key = ctx->node->ports[batch->port].key; /* alike, but laid out as ever */
+    keyed->images = ctx->key_images = keyed_images(keyed, key, batch);
     if (eng_table_upsert(keyed->table, batch->count, batch->hashes, keyed->images,
                          fixed ? NULL : keyed->sizes, keyed->values))
         return true;
