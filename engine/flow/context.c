@@ -186,6 +186,24 @@ uint32_t eng_context_call(pen_context *ctx, const struct pen_function *function,
     return ctx->view.count;
 }
 
+void eng_context_call_pairs(pen_context *ctx, const struct pen_function *function,
+                            const struct eng_batch *batch, const void *const *others)
+{
+    ctx->batch = batch;
+    ctx->function = function;
+    ctx->view = (struct pen_batch){
+        .count = batch->count,
+        .current = &ctx->room.current,
+        .records = batch->records,
+        .others = others,
+    };
+    function->loop(ctx, &ctx->view);
+    eng_context_deliver(ctx);
+    ctx->batch = NULL;
+    ctx->room.current = 0;
+    if (ctx->text_is_open && !eng_queue_is_empty(&ctx->text)) context_reset_text(ctx);
+}
+
 /* ---- Records out ----------------------------------------------------------------------------- */
 
 /* A call that emits and emits cannot be stopped from outside: it never comes back. */

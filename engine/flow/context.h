@@ -139,6 +139,11 @@ void eng_context_take(pen_context *ctx, const struct eng_batch *batch);
 uint32_t eng_context_call(pen_context *ctx, const struct pen_function *function,
                           const struct eng_batch *batch, void *const *states, uint8_t *results);
 
+/* The same for a PEN_JOIN function: records are the left ones, others the right ones; of each pair
+ * one may be NULL. Memory in place for a call is done with when it returns. */
+void eng_context_call_pairs(pen_context *ctx, const struct pen_function *function,
+                            const struct eng_batch *batch, const void *const *others);
+
 /* Delivers what has been emitted so far. */
 void eng_context_deliver(pen_context *ctx);
 void eng_output_deliver(pen_context *ctx, struct eng_output *output);

@@ -168,12 +168,18 @@ void pen_reject(pen_context *ctx, const char *format, ...)
     }
     ctx->rejected[ctx->room.current] = 1;
 
-    const struct eng_layout *layout = ctx->node->ports[ctx->batch->port].layout;
+    const void *record = ctx->batch->records[ctx->room.current];
+    uint32_t port = ctx->batch->port;
+    if (!record && ctx->view.others) { /* an outer join: there is the right record only */
+        record = ctx->view.others[ctx->room.current];
+        port = 1;
+    }
+    const struct eng_layout *layout = record ? ctx->node->ports[port].layout : NULL;
     struct eng_reason why = {{0}};
     struct eng_text_out out = {0};
     struct eng_json json = {0};
     if (ctx->worker->settings.dead_letters && layout && eng_json_open(&json, layout, &why) == 0)
-        eng_json_encode(&json, ctx->batch->records[ctx->room.current], &out);
+        eng_json_encode(&json, record, &out);
     if (out.size_bytes > 0)
         reject_one(ctx, reason, eng_text_out_view(&out), true);
     else
