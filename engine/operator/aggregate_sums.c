@@ -6,8 +6,8 @@
  *     sum and mean of doubles     a double, in the order of arrival, as IEEE 754 has it
  *     the same, where rows are    two doubles, the second one what the first has no digits for, so
  *     taken back                  that 1e20 + 1 - 1e20 is 1; infinities and NaN are counted, since
- *                                 no subtraction could take them out again. Once such a sum is
- *                                 beyond all doubles it is infinite until all rows are gone. */
+ *                                 no subtraction could take them out again. A sum that is once
+ *                                 beyond all doubles is infinite from then on. */
 #include <math.h>
 #include <string.h>
 
@@ -257,12 +257,6 @@ static void sum_back_add_number(struct sum_back *sum, double amount)
     sum->low = lost - (sum->high - total);
 }
 
-/* What is left when all numbers are gone is nothing, and not a rest of rounding. */
-static void sum_back_settle(struct sum_back *sum)
-{
-    if (sum->count - sum->nans - sum->above - sum->below == 0) sum->high = sum->low = 0;
-}
-
 static bool sum_back_add(pen_context *ctx, const struct eng_aggregate_plan *plan,
                          const struct eng_aggregate_step *step, const struct eng_batch *batch,
                          void *const *values)
@@ -282,7 +276,6 @@ static bool sum_back_add(pen_context *ctx, const struct eng_aggregate_plan *plan
             sum_back_add_number(sum, sign * amounts[i]);
         else
             *(isnan(amounts[i]) ? &sum->nans : amounts[i] > 0 ? &sum->above : &sum->below) += sign;
-        sum_back_settle(sum);
     }
     return true;
 }
@@ -300,7 +293,6 @@ static bool sum_back_merge(pen_context *ctx, const struct eng_aggregate_plan *pl
     sum->below += other->below;
     sum_back_add_number(sum, other->high);
     sum_back_add_number(sum, other->low);
-    sum_back_settle(sum);
     return true;
 }
 

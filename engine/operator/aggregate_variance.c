@@ -139,12 +139,6 @@ struct variance_back {
     int64_t odd; /* infinities, NaN */
 };
 
-static void variance_back_settle(struct variance_back *variance)
-{
-    if (variance->count - variance->huge - variance->odd == 0)
-        variance->sum = variance->squares = (struct pair){0, 0};
-}
-
 static bool variance_back_add(pen_context *ctx, const struct eng_aggregate_plan *plan,
                               const struct eng_aggregate_step *step, const struct eng_batch *batch,
                               void *const *values)
@@ -171,7 +165,6 @@ static bool variance_back_add(pen_context *ctx, const struct eng_aggregate_plan 
             variance->squares =
                 pair_add(variance->squares, sign > 0 ? square : pair_negate(square));
         }
-        variance_back_settle(variance);
     }
     return true;
 }
@@ -188,7 +181,6 @@ static bool variance_back_merge(pen_context *ctx, const struct eng_aggregate_pla
     variance->count += other->count;
     variance->huge += other->huge;
     variance->odd += other->odd;
-    variance_back_settle(variance);
     return true;
 }
 
