@@ -540,7 +540,7 @@ static void by_the_clock_every_record_is_in_one_window(void)
         }
         for (uint64_t i = 0; i < now.count; i++)
             sum_all += event_of(i).value;
-        CU_ASSERT_EQUAL(count, now.count);
+        CU_ASSERT_EQUAL((uint64_t)count, now.count);
         CU_ASSERT_EQUAL(sum, sum_all);
         CU_ASSERT_EQUAL(wrong_times + wrong_steps, 0);
         eng_local_close(&local);
@@ -752,7 +752,7 @@ static void a_stop_fires_nothing_and_a_drain_fires_all(void)
             for (uint32_t i = 0; i < row_count; i++)
                 count += rows[i].count;
             CU_ASSERT_TRUE(eng_local_records_in(&local, "windows") > 1000);
-            CU_ASSERT_EQUAL(count, drain ? eng_local_records_in(&local, "windows") : 0);
+            CU_ASSERT_EQUAL((uint64_t)count, drain ? eng_local_records_in(&local, "windows") : 0);
             eng_local_close(&local);
         }
 }
