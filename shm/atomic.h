@@ -129,6 +129,15 @@ static inline uint64_t shm_add(_Atomic uint64_t *word, uint64_t amount)
     return atomic_fetch_add_explicit(word, amount, memory_order_seq_cst);
 }
 
+/* Writes `value` if the word is `*seen`; else *seen is what it is. */
+static inline bool shm_swap_if(_Atomic uint64_t *word, uint64_t *seen, uint64_t value)
+{
+    shm_sim_yield();
+    shm_sim_flush();
+    return atomic_compare_exchange_strong_explicit(word, seen, value, memory_order_acq_rel,
+                                                   memory_order_acquire);
+}
+
 /* False: the word is already at or above `value`. */
 static inline bool shm_raise(_Atomic uint64_t *word, uint64_t value)
 {

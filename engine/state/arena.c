@@ -54,6 +54,8 @@ struct eng_arena {
     uint64_t range_bytes, control_bytes;
     uint64_t bytes, retired_bytes, budget_bytes, extent_bytes;
     uint64_t epoch, frozen;
+    eng_arena_more *more;
+    void *more_owner;
 
     struct arena_run *runs;
     struct arena_slab *slabs;
@@ -151,14 +153,28 @@ void eng_arena_close(struct eng_arena *arena)
     CHECK(munmap(arena, arena->control_bytes) == 0);
 }
 
+bool eng_arena_holds(const struct eng_arena *arena, const void *at)
+{
+    const char *byte = at;
+    return arena && byte >= arena->base && byte < arena->base + arena->range_bytes;
+}
+
 char *eng_arena_base(const struct eng_arena *arena)
 {
     return arena->base;
 }
 
-static bool arena_has_budget(const struct eng_arena *arena, uint64_t size_bytes)
+static bool arena_fits(const struct eng_arena *arena, uint64_t size_bytes)
 {
     return arena->bytes <= arena->budget_bytes && size_bytes <= arena->budget_bytes - arena->bytes;
+}
+
+static bool arena_has_budget(struct eng_arena *arena, uint64_t size_bytes)
+{
+    if (__builtin_expect(arena_fits(arena, size_bytes), 1)) return true;
+    return arena->more &&
+           arena->more(arena->more_owner, arena->bytes + size_bytes - arena->budget_bytes) &&
+           arena_fits(arena, size_bytes);
 }
 
 /* ---- Lists of slabs and of runs -------------------------------------------------------------- */
@@ -462,6 +478,12 @@ uint64_t eng_arena_touched_bytes(const struct eng_arena *arena)
 uint64_t eng_arena_budget(const struct eng_arena *arena)
 {
     return arena->budget_bytes;
+}
+
+void eng_arena_on_budget(struct eng_arena *arena, eng_arena_more *more, void *owner)
+{
+    arena->more = more;
+    arena->more_owner = owner;
 }
 
 void eng_arena_set_budget(struct eng_arena *arena, uint64_t budget_bytes)

@@ -59,6 +59,9 @@ void eng_arena_close(struct eng_arena *arena); /* everything in it is gone; acce
  * and read as zero: unit 0 means none, and looks like an empty segment. */
 char *eng_arena_base(const struct eng_arena *arena);
 
+/* Whether an address lies in the range. NULL as arena: no. */
+bool eng_arena_holds(const struct eng_arena *arena, const void *at);
+
 /* A block of a power of two from ENG_BLOCK_BYTES_MIN to _MAX, aligned to its size, not zeroed.
  * NULL: the budget or the range is exhausted. */
 void *eng_arena_block(struct eng_arena *arena, uint32_t size_bytes);
@@ -78,6 +81,11 @@ uint64_t eng_arena_retired_bytes(const struct eng_arena *arena); /* kept for ima
 uint64_t eng_arena_touched_bytes(const struct eng_arena *arena); /* slabs and extents ever taken */
 uint64_t eng_arena_budget(const struct eng_arena *arena);        /* UINT64_MAX: no limit */
 void eng_arena_set_budget(struct eng_arena *arena, uint64_t budget_bytes); /* 0: no limit */
+
+/* Who is asked before an allocation is refused for the budget: it may raise the budget by
+ * need_bytes or more and say true. */
+typedef bool eng_arena_more(void *owner, uint64_t need_bytes);
+void eng_arena_on_budget(struct eng_arena *arena, eng_arena_more *more, void *owner);
 
 /* ---- Epochs and images ----------------------------------------------------------------------- */
 

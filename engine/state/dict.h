@@ -2,21 +2,21 @@
  *
  * A head of 16 bytes in the outer key's entry; all zeros: empty. Keys are int64 or bytes of any
  * size (the number 5 and the text "5" are different keys); values have one fixed size for all of a
- * dict, which its owner knows and passes in (value_bytes). Up to 16 elements, 4 KiB of them, are
- * packed in one blob that is searched from end to end; beyond that a dict is a table for numbers
- * and a table for bytes (table.h), so that a million elements cost what a table costs. It stays
- * one until it is empty.
+ * dict, which its owner knows and passes in (value_bytes).
  *
- *      packed   [ count | room | bytes of keys ][ key 16 | value ][ key 16 | value ] ...
- *      table    [ key 8 | value ] and [ key 16 | value ], as entries of tables
+ * Elements lie side by side, in no gaps: a new one behind the last, and where one is removed the
+ * last one takes its place. Up to 16 of them are one blob that is searched from end to end. Beyond
+ * that they lie in chunks of 64, and two tables (table.h), for numbers and for bytes, tell where a
+ * key's element is; so a million elements cost what a table costs.
+ *
+ *      packed   [ bytes of keys | room ][ key 16 | value ][ key 16 | value ] ...
+ *      indexed  { count, chunks, numbers, texts } -> [ key 16 | value ] ...    -> key: position
  *
  * A value is aligned to 8, zeroed when it is new, and must not be kept: it may move when the dict
- * changes (upsert or removal of any key), and, while an image lives, when eng_dict_find_writable
- * looks up any key. To write through a pointer it must come from eng_dict_upsert or
- * eng_dict_find_writable. From a value its key is found again: eng_dict_key_of.
+ * changes (upsert or removal of any key). From a value its key is found again: eng_dict_key_of.
  *
- * A walk may remove the element at hand, that is, the one last returned, and no other; and may
- * look up and write any.
+ * A walk goes from the last element to the first. It may remove the element at hand, that is, the
+ * one last returned, and no other; it may look up and write any, and add none.
  *
  *     struct eng_dict_walk walk = {0};
  *     while ((value = eng_dict_next(dict, &walk)) != NULL)
@@ -39,10 +39,12 @@
 
 enum { ENG_DICT_VALUE_BYTES_MAX = 4080 }; /* what is larger is a blob */
 
+enum { ENG_DICT_INDEXED = INT32_MAX };
+
 struct eng_dict {
     void *store; /* NULL: empty */
     uint32_t value_bytes;
-    uint32_t packed; /* or a pair of tables */
+    uint32_t packed; /* how many elements are; ENG_DICT_INDEXED: they are not */
 };
 
 struct eng_dict_key {
@@ -84,16 +86,10 @@ void eng_dict_clear(struct eng_arena *arena, struct eng_dict *dict); /* zeros th
 uint64_t eng_dict_count(const struct eng_dict *dict);
 uint64_t eng_dict_bytes(const struct eng_dict *dict); /* in the arena, beyond the head; O(1) */
 
-/* Where a walk stands: behind the element last returned. All zeros: at the beginning. */
+/* Where a walk stands: all zeros, at the beginning. */
 struct eng_dict_walk {
-    uint64_t range;      /* a hash of the segment at hand */
-    uint64_t key[2];     /* of the element at hand, as its entry has it */
-    uint32_t stage;      /* not begun, packed, numbers, bytes, ended */
-    uint32_t chain;      /* how many segments of the range are done */
-    uint32_t first_slot; /* where in the segment the walk began */
-    uint32_t step;       /* slots behind it */
-    bool in_segment;
-    bool has_key;
+    uint64_t left; /* elements that come; */
+    bool begun;
 };
 
 /* The next element's value, or NULL: that was all. For reading; see above. */

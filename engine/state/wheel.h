@@ -53,7 +53,7 @@ struct eng_wheel_item {
     char key[];
 };
 
-/* 0 or -ENOMEM; on failure *wheel is untouched. Takes about 12 KiB. */
+/* 0 or -ENOMEM; on failure *wheel is untouched. Takes 20 KiB. */
 int eng_wheel_open(struct eng_wheel **wheel, struct eng_arena *arena);
 void eng_wheel_close(struct eng_wheel *wheel); /* gives everything back; accepts NULL */
 
@@ -73,8 +73,8 @@ bool eng_wheel_add_again(struct eng_wheel *wheel, const struct eng_wheel_item *i
 int32_t eng_wheel_take(struct eng_wheel *wheel, int64_t until_us,
                        const struct eng_wheel_item **items, uint32_t max, bool *more);
 
-/* No item is due before this: a take for an earlier time returns nothing. It may be too early, by
- * a slot. INT64_MAX when empty. */
+/* The time of the next item, or, while a slot is being dealt out, one that is not later and is due:
+ * a take for an earlier time returns nothing. INT64_MAX when empty. */
 int64_t eng_wheel_next(const struct eng_wheel *wheel);
 
 uint64_t eng_wheel_count(const struct eng_wheel *wheel); /* added and not taken */
