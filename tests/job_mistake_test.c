@@ -469,6 +469,7 @@ static void side_outputs_that_are_not_whole(void)
 static struct pen_state table = PEN_BROADCAST_DICT("table", word);
 static struct pen_state recent = PEN_KEYED_LIST("recent", word);
 static struct pen_state known = PEN_BROADCAST_DICT("known", word);
+static struct pen_state fading_rules = PEN_BROADCAST_DICT("fading", word, .ttl = 5);
 
 static void states_in_the_wrong_place(void)
 {
@@ -480,21 +481,22 @@ static void states_in_the_wrong_place(void)
 #line 2 "job.c"
     pen_map_broadcast(words, split, rules, learn, .uses = PEN_USES(&table));
 #line 3 "job.c"
-    pen_process(pen_key_by(words, "text"), hear_word, .uses = PEN_USES(&recent));
+    pen_map(words, split, .uses = PEN_USES(&recent));
 #line 4 "job.c"
-    pen_process_broadcast(pen_key_by(words, "text"), hear_word, rules, learn,
-                          .uses = PEN_USES(&known));
+    pen_process_broadcast(pen_key_by(words, "text"), hear_word, rules, learn, .id = "hear",
+                          .uses = PEN_USES(&fading_rules));
+#line 5 "job.c"
+    pen_process(pen_key_by(words, "text"), hear_word, .uses = PEN_USES(&known, &recent));
     EXPECT_MISTAKES(
         graph,
-        "job.c:1: pen_map_broadcast(split): this version of Penstock cannot do states in .uses "
-        "yet\n"
         "job.c:2: pen_map_broadcast(split): .uses table, which pen_map_broadcast(split) uses: "
         "a state belongs to one operator\n"
-        "job.c:2: pen_map_broadcast(split): this version of Penstock cannot do states in .uses "
-        "yet\n"
-        "job.c:3: pen_process(hear_word): this version of Penstock cannot do states in .uses yet\n"
-        "job.c:4: pen_process_broadcast(hear_word): this version of Penstock cannot do states in "
-        ".uses yet\n");
+        "job.c:3: pen_map(split): the state recent belongs to a key, and the operator has none: "
+        "key the stream\n"
+        "job.c:4: pen_process_broadcast(hear_word): the state fading has a .ttl, and only states "
+        "of a key may have one\n"
+        "job.c:5: pen_process(hear_word): .uses recent, which pen_map(split) uses: a state belongs "
+        "to one operator\n");
 }
 
 static void ids_of_operators_with_state(void)
@@ -658,11 +660,11 @@ static void two_functions_that_share_nothing(void)
     JOB_PRINTED(text, out, eng_graph_print_mistakes(graph, out));
     EXPECT_TEXT(
         strstr(text, "job.c:2:"),
-        "job.c:2: pen_process(hear): this version of Penstock cannot do .ttl yet\n"
+        "job.c:2: pen_process(hear): .ttl is by event time, and its records have none: put "
+        "pen_event_time before it, or say .ttl_clock = PEN_CLOCK_TIME\n"
         "job.c:2: pen_process(hear): .no_before says something about .gives_updates, which is not "
         "set\n"
-        "job.c:2: pen_process(hear): it has the state seen, .on_timer other_state\n"
-        "job.c:2: pen_process(hear): this version of Penstock cannot do .on_timer yet\n");
+        "job.c:2: pen_process(hear): it has the state seen, .on_timer other_state\n");
     CU_ASSERT_EQUAL(
         strncmp(text,
                 "job.c:1: pen_process_two(hear): the two functions share a state: the left "

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/flow/memory.h"
 #include "engine/operator/event_time.h"
 #include "engine/operator/operators.h"
 #include "shm/memory.h"
@@ -398,7 +399,8 @@ int eng_assemble(struct eng_worker **made, const struct eng_assembly *assembly, 
     if (result < 0)
         snprintf(reason, reason_bytes, "cannot reserve memory for state: %s", strerror(-result));
     else
-        result = assemble_chains(&a);
+        eng_memory_open(worker);
+    if (result == 0) result = assemble_chains(&a);
     free(a.context_of_node);
     free(a.exchange_of);
     if (result < 0) {

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/flow/memory.h"
 #include "engine/operator/operators.h"
 #include "shm/clock.h"
 
@@ -59,7 +60,7 @@ static void local_set_settings(struct eng_local *local, const struct eng_local_o
 }
 
 /* Memory for the board and the rings, and the board filled. 0 or -errno. */
-static int local_open_board(struct eng_local *local)
+static int local_open_board(struct eng_local *local, uint64_t memory_bytes)
 {
     uint64_t board_bytes = (local->plan.board_bytes + SHM_CACHELINE - 1) & ~(SHM_CACHELINE - 1ull);
     local->board = aligned_alloc(SHM_CACHELINE, board_bytes);
@@ -69,6 +70,9 @@ static int local_open_board(struct eng_local *local)
     memset(local->board, 0, board_bytes);
     int result = eng_assemble_board(local->board, &local->plan, "local");
     if (result < 0) return result;
+    if (memory_bytes > 0)
+        eng_memory_share(local->board, memory_bytes,
+                         local->plan.ring_memory_bytes + local->plan.board_bytes);
     local->board->started_ns = eng_worker_clock_ns(&local->settings);
     local->board->started_us =
         local->settings.virtual_wall_us ? *local->settings.virtual_wall_us : shm_clock_wall_us();
@@ -100,7 +104,7 @@ int eng_local_begin(struct eng_local *local, struct pen_graph *graph,
         return result;
     }
     local_set_settings(local, options);
-    result = local_open_board(local);
+    result = local_open_board(local, options->memory_bytes);
     if (result < 0) {
         snprintf(reason, reason_bytes, "cannot make doorbells: %s", strerror(-result));
         eng_local_close(local);

@@ -31,6 +31,7 @@ struct eng_local_options {
     uint32_t argument_count;
     char *const *arguments; /* of the job */
     uint64_t ring_bytes;    /* 0: as planned; else the capacity of every ring, to make them full */
+    uint64_t memory_bytes;  /* for board, rings and all that grows; 0: no limit */
     bool plan_only;         /* make no worker: the simulator makes each in its own process */
     const int64_t *virtual_wall_us;           /* NULL: real clocks */
     const struct eng_worker_witness *witness; /* NULL: none */

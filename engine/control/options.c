@@ -17,6 +17,7 @@ enum options_code {
     OPTIONS_PARALLELISM = 256,
     OPTIONS_CORES,
     OPTIONS_NAME,
+    OPTIONS_MEMORY,
     OPTIONS_EXPLAIN,
     OPTIONS_DRY_RUN,
     OPTIONS_DRAIN,
@@ -31,6 +32,7 @@ static const struct option options_known[] = {
     {"parallelism", required_argument, NULL, OPTIONS_PARALLELISM},
     {"cores", required_argument, NULL, OPTIONS_CORES},
     {"name", required_argument, NULL, OPTIONS_NAME},
+    {"memory", required_argument, NULL, OPTIONS_MEMORY},
     {"explain", no_argument, NULL, OPTIONS_EXPLAIN},
     {"dry-run", no_argument, NULL, OPTIONS_DRY_RUN},
     {"drain", no_argument, NULL, OPTIONS_DRAIN},
@@ -43,8 +45,8 @@ static const struct option options_known[] = {
 };
 
 static const char *const options_words[] = {
-    "parallelism",  "cores",         "name",         "explain", "dry-run", "drain",
-    "summary-json", "on-bad-record", "dead-letters", "quiet",   "help",    NULL};
+    "parallelism",  "cores",         "memory",       "name",  "explain", "dry-run", "drain",
+    "summary-json", "on-bad-record", "dead-letters", "quiet", "help",    NULL};
 
 void eng_options_print_help(const struct eng_run_options *options, FILE *out)
 {
@@ -54,6 +56,8 @@ void eng_options_print_help(const struct eng_run_options *options, FILE *out)
         "  --parallelism N        workers: processes with a core each (default: the job's, else\n"
         "                         one for each core)\n"
         "  --cores 0,2-5          the cores to use (default: all that this process may use)\n"
+        "  --memory SIZE          all that the job may take: state, queues, rings; 512MiB, 20GiB\n"
+        "                         (default: what the machine has)\n"
         "  --name NAME            what the job is called in `penstock top`; two jobs that run at\n"
         "                         the same time have two names (default: the job's, else the\n"
         "                         file's)\n"
@@ -206,6 +210,26 @@ static void options_cores(struct options_reader *reader, const char *text)
     } while (!reader->bad && *at++ == ',');
 }
 
+static void options_memory(struct options_reader *reader, const char *text)
+{
+    static const struct {
+        const char *name;
+        double bytes;
+    } units[] = {{"", 1},           {"B", 1},        {"KiB", 1u << 10}, {"MiB", 1u << 20},
+                 {"GiB", 1u << 30}, {"TiB", 0x1p40}, {"K", 1u << 10},   {"M", 1u << 20},
+                 {"G", 1u << 30},   {"T", 0x1p40},   {"kB", 1e3},       {"MB", 1e6},
+                 {"GB", 1e9},       {"TB", 1e12}};
+    char *unit = NULL;
+    double number = *text >= '0' && *text <= '9' ? strtod(text, &unit) : 0;
+
+    for (size_t i = 0; number > 0 && i < sizeof units / sizeof *units; i++)
+        if (strcmp(unit, units[i].name) == 0 && number * units[i].bytes < 0x1p60) {
+            reader->options->memory_bytes = (uint64_t)(number * units[i].bytes);
+            if (reader->options->memory_bytes > 0) return;
+        }
+    options_refuse(reader, "--memory %s: write a number and a unit, such as 512MiB or 20GiB", text);
+}
+
 static void options_bad_record(struct options_reader *reader, const char *text)
 {
     static const char *const words[] = {"fail", "skip", "dead-letter", NULL};
@@ -282,6 +306,9 @@ static void options_take(struct options_reader *reader, int code, const char *va
         return;
     case OPTIONS_NAME:
         options_name(reader, value);
+        return;
+    case OPTIONS_MEMORY:
+        options_memory(reader, value);
         return;
     case OPTIONS_EXPLAIN:
         options->explain = true;

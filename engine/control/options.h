@@ -30,7 +30,8 @@ struct eng_run_options {
     uint32_t parallelism; /* 0: not given */
     int *cores;           /* NULL: not given */
     uint32_t core_count;
-    const char *name; /* NULL: not given; so all that follow */
+    uint64_t memory_bytes; /* 0: not given */
+    const char *name;      /* NULL: not given; so all that follow */
     const char *summary_json;
     const char *dead_letters;
     enum pen_on_bad_record on_bad_record;

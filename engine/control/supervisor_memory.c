@@ -10,6 +10,7 @@
 #include "engine/control/assemble.h"
 #include "engine/control/figure.h"
 #include "engine/control/supervisor_inside.h"
+#include "engine/flow/memory.h"
 #include "shm/clock.h"
 
 enum { MEMORY_REASON_BYTES = 1024, MEMORY_FDS_SPARE = 256 };
@@ -110,6 +111,28 @@ static bool memory_make_region(struct supervisor *s)
     return true;
 }
 
+/* --memory, where it was given: the job's number, of which rings and board are spent already. */
+static bool memory_limit(struct supervisor *s)
+{
+    const struct eng_plan *plan = &s->draft.plan;
+    uint64_t limit_bytes = s->options->memory_bytes;
+    uint64_t fixed_bytes = plan->ring_memory_bytes + plan->board_bytes;
+    uint64_t least_bytes = eng_memory_least(plan->worker_count, fixed_bytes);
+    char asked[ENG_FIGURE_BYTES], least[ENG_FIGURE_BYTES], fixed[ENG_FIGURE_BYTES];
+
+    if (limit_bytes == 0) return true;
+    if (limit_bytes < least_bytes) {
+        fprintf(s->err,
+                "%s: --memory %s is too little: %u workers need %s, of which %s are rings. Give "
+                "more, or use fewer workers (--parallelism)\n",
+                s->options->program, eng_figure_bytes(asked, limit_bytes), plan->worker_count,
+                eng_figure_bytes(least, least_bytes), eng_figure_bytes(fixed, fixed_bytes));
+        return false;
+    }
+    eng_memory_share(s->board, limit_bytes, fixed_bytes);
+    return true;
+}
+
 static bool memory_make_rings(struct supervisor *s)
 {
     uint64_t size_bytes = s->draft.plan.ring_memory_bytes;
@@ -136,7 +159,7 @@ bool eng_supervisor_share(struct supervisor *s)
     shm_region_sweep(directory);
     bool good = memory_name_is_free(s, directory) && memory_make_region(s);
     close(lock);
-    return good && memory_make_rings(s);
+    return good && memory_limit(s) && memory_make_rings(s);
 }
 
 void eng_supervisor_unshare(struct supervisor *s)

@@ -73,6 +73,7 @@ struct eng_board_worker {
         idle_ns; /* wall time: working, waiting for room, no input */
     _Atomic uint64_t parks;
     _Atomic uint64_t memory_bytes; /* state and queues */
+    _Atomic uint64_t queued_bytes; /* in queues whose readers are behind */
     _Atomic uint64_t step_ns_max;
     char failure[ENG_BOARD_FAILURE_BYTES];
     struct shm_slot slot;
@@ -116,10 +117,12 @@ struct eng_board {
     struct eng_board_counts counts;
     uint64_t workers, nodes, exchanges, rings, subtasks, claims; /* offsets from here */
     char job[ENG_BOARD_NAME_BYTES];
-    uint64_t started_ns;  /* shm_clock_ns */
-    int64_t started_us;   /* wall clock */
-    uint64_t input_bytes; /* of all sources that know, for progress; 0: unknown */
-    _Alignas(SHM_CACHELINE) _Atomic uint64_t command; /* enum eng_command */
+    uint64_t started_ns;         /* shm_clock_ns */
+    int64_t started_us;          /* wall clock */
+    uint64_t memory_limit_bytes; /* --memory; 0: none. See engine/flow/memory.h */
+    uint64_t input_bytes;        /* of all sources that know, for progress; 0: unknown */
+    _Alignas(SHM_CACHELINE) _Atomic uint64_t command;           /* enum eng_command */
+    _Alignas(SHM_CACHELINE) _Atomic uint64_t memory_left_bytes; /* that workers may still take */
     struct shm_doorbell bell; /* the supervisor's; never rung where nobody sleeps on it */
 };
 

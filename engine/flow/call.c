@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "engine/flow/context.h"
+#include "engine/flow/memory.h"
+#include "engine/flow/states.h"
 #include "engine/flow/worker.h"
 #include "shm/clock.h"
 #include "shm/counter.h"
@@ -24,7 +26,9 @@ static void call_fail_v(pen_context *ctx, const char *format, va_list args)
     int used = snprintf(failure, ENG_BOARD_FAILURE_BYTES, "%s (%s:%u): ", ctx->node->title,
                         ctx->node->file ? ctx->node->file : "?", ctx->node->line);
     if (used > 0 && used < ENG_BOARD_FAILURE_BYTES)
-        vsnprintf(failure + used, (size_t)(ENG_BOARD_FAILURE_BYTES - used), format, args);
+        used += vsnprintf(failure + used, (size_t)(ENG_BOARD_FAILURE_BYTES - used), format, args);
+    if (worker->memory_refused && used > 0 && used < ENG_BOARD_FAILURE_BYTES)
+        eng_memory_tell(worker, failure + used, (size_t)(ENG_BOARD_FAILURE_BYTES - used));
     ctx->view.count = 0; /* the loop at hand stops */
     ctx->room.schema = NULL;
     const struct eng_worker_witness *witness = worker->settings.witness;
@@ -255,5 +259,8 @@ const struct eng_layout *eng_context_layout(const pen_context *ctx, const struct
         if (eng_schema_same(node->ports[i].layout->schema, schema)) return node->ports[i].layout;
     for (uint32_t i = 0; i < node->output_count; i++)
         if (eng_schema_same(node->outputs[i].schema, schema)) return &node->outputs[i].layout;
+    for (uint32_t i = 0; node->states && i < node->states->count; i++)
+        if (eng_schema_same(node->states->states[i].element->schema, schema))
+            return node->states->states[i].element;
     return NULL;
 }

@@ -332,6 +332,8 @@ unsigned eng_chain_step(struct eng_chain *chain)
 
     if (chain->is_source) {
         pen_context *head = chain->contexts[0];
+        chain->blocked = chain->worker->saves && !head->is_ended;
+        if (chain->blocked) return work;
         if (!head->is_ended) {
             shm_slot_enter(chain->worker->slot, head->node->number,
                            shm_load_own(&head->board->records_out), chain->worker->now_ns);

@@ -24,6 +24,7 @@
  *     end       all inputs have ended: emit what is left. Before close
  *     flush     all is written: make it durable. After end, before the user's close (neither is
  *               called when the job fails)
+ *     weigh     adds every key with its bytes (eng_memory_add_key): asked when memory is used up
  *     close     once, at the very end, also after a failure: frees what open has made
  */
 #ifndef ENG_FLOW_CLASS_H
@@ -32,12 +33,14 @@
 #include "engine/flow/node.h"
 
 struct eng_batch;
+struct eng_memory_keys;
 
 enum { ENG_FIRE_MAX = 256 }; /* keys, windows or rows in one call of `fire` */
 
 struct eng_class {
     const char *name;
     uint32_t self_bytes; /* private memory of a subtask, zeroed: ctx->self */
+    bool has_entries;    /* of keys, with room for the states of `.uses` that belong to a key */
     bool (*prepare)(struct eng_node *node, char *reason, uint32_t reason_bytes);
     void (*release)(struct eng_node *node);
     void (*open)(pen_context *ctx);
@@ -48,6 +51,7 @@ struct eng_class {
     bool (*waits)(pen_context *ctx);
     void (*end)(pen_context *ctx);
     void (*flush)(pen_context *ctx);
+    void (*weigh)(pen_context *ctx, struct eng_memory_keys *keys);
     void (*close)(pen_context *ctx);
 };
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/flow/states.h"
 #include "engine/flow/worker.h"
 #include "shm/counter.h"
 
@@ -87,6 +88,7 @@ void eng_context_open(pen_context *ctx, const struct eng_node *node, struct eng_
     for (uint32_t i = 0; i < node->output_count; i++)
         output_open(&ctx->outputs[i], &node->outputs[i]);
     ctx->self = context_new(node->class->self_bytes);
+    if (node->states) eng_states_open(ctx, node->states);
 }
 
 void eng_context_add_target(pen_context *ctx, uint32_t output, struct eng_target target)
@@ -133,17 +135,20 @@ void eng_context_close(pen_context *ctx)
     free(ctx->local);
     free(ctx->put.bytes);
     free(ctx->rejected);
+    eng_states_close(ctx);
+    eng_keep_close(&ctx->keep);
     if (ctx->text_is_open) eng_queue_close(&ctx->text);
     eng_context_decoders_close(ctx);
 }
 
 /* ---- Records in ------------------------------------------------------------------------------ */
 
-static void context_reset_text(pen_context *ctx)
+void eng_context_reset_text(pen_context *ctx)
 {
     const char *bytes;
     uint64_t size_bytes;
 
+    if (!ctx->text_is_open || eng_queue_is_empty(&ctx->text)) return;
     while ((size_bytes = eng_queue_peek(&ctx->text, &bytes)) > 0)
         eng_queue_advance(&ctx->text, size_bytes);
 }
@@ -164,7 +169,7 @@ void eng_context_take(pen_context *ctx, const struct eng_batch *batch)
     shm_slot_watch(watched);
     shm_store_own(&ctx->board->records_in, records_in + batch->count);
     shm_slot_enter(slot, (uint32_t)upstream, upstream_position, ctx->worker->now_ns);
-    if (ctx->text_is_open && !eng_queue_is_empty(&ctx->text)) context_reset_text(ctx);
+    eng_context_reset_text(ctx);
 }
 
 uint32_t eng_context_call(pen_context *ctx, const struct pen_function *function,
@@ -201,7 +206,7 @@ void eng_context_call_pairs(pen_context *ctx, const struct pen_function *functio
     eng_context_deliver(ctx);
     ctx->batch = NULL;
     ctx->room.current = 0;
-    if (ctx->text_is_open && !eng_queue_is_empty(&ctx->text)) context_reset_text(ctx);
+    eng_context_reset_text(ctx);
 }
 
 /* ---- Records out ----------------------------------------------------------------------------- */

@@ -25,6 +25,8 @@
 
 struct eng_worker;
 struct eng_chain;
+struct eng_states;
+struct eng_key_timers;
 
 struct eng_target {
     pen_context *context; /* either */
@@ -37,15 +39,24 @@ struct eng_put {
     uint32_t used_bytes, capacity_bytes;
 };
 
-/* The working copy of a state with texts: see keyed.c. */
+/* Working copies of records with texts that are being changed; see keyed.c. Texts that are set lie
+ * behind them, so all are of one region. */
 struct eng_keep {
     char *bytes; /* never moves */
     uint64_t capacity_bytes, used_bytes;
-    uint32_t fixed_bytes; /* of the struct, texts behind it */
+    uint32_t fixed_bytes; /* of the state argument, which comes first */
     bool changed;         /* a text was set */
 };
 void eng_keep_open(struct eng_keep *keep);
 void eng_keep_close(struct eng_keep *keep);
+/* A copy of a record that is one run of bytes, behind what is there; NULL: zeros of that size. NULL
+ * is returned when there is no room for it. */
+char *eng_keep_copy(struct eng_keep *keep, const void *record, uint64_t bytes);
+static inline bool eng_keep_holds(const struct eng_keep *keep, const void *at)
+{
+    return keep->bytes && (const char *)at >= keep->bytes &&
+           (const char *)at < keep->bytes + keep->used_bytes;
+}
 
 /* Decoders of pen_emit_decoded, made when first needed; see decode.c. */
 struct eng_decoder;
@@ -103,8 +114,14 @@ struct pen_context {
     bool text_is_open;
     const void *copied;            /* what pen_copy returned last: its texts are in place */
     const void *const *key_images; /* of the batch, in keyed functions */
+    const uint32_t *key_sizes;     /* NULL: all are as long as the key says */
+    void *const *entries;          /* of the batch's keys in the operator's table */
     const struct eng_key *key;
     struct eng_keep keep;
+    struct eng_states *states;     /* of `.uses`; NULL: none */
+    struct eng_key_timers *timers; /* NULL: no `.on_timer` */
+    bool has_window;               /* one is at hand: */
+    int64_t window_from_us, window_to_us;
     bool forget; /* pen_forget was called for the current record */
     struct eng_decoder *decoders;
     uint64_t said_ns; /* when a rejected record or a log line was last shown */
@@ -171,6 +188,12 @@ void eng_context_emit(pen_context *ctx, uint32_t output, enum pen_row row,
  * failed. */
 void *eng_context_lay(pen_context *ctx, const struct eng_layout *layout, const void *record,
                       uint32_t *size_bytes);
+/* The same in memory of the caller: first how many bytes that takes, a multiple of 8 (0: failed),
+ * then the record, laid there. */
+uint32_t eng_context_laid_bytes(pen_context *ctx, const struct eng_layout *layout,
+                                const void *record);
+bool eng_context_lay_at(pen_context *ctx, const struct eng_layout *layout, const void *record,
+                        char *to);
 /* The layout of a schema that this operator's records have; NULL: none of them. */
 const struct eng_layout *eng_context_layout(const pen_context *ctx,
                                             const struct pen_schema *schema);
@@ -189,6 +212,8 @@ void eng_context_reject(pen_context *ctx, const char *reason, pen_view record);
 
 /* Memory in place until the batch is done. */
 void *eng_context_text(pen_context *ctx, size_t size_bytes);
+/* The batch is done: for who calls functions outside of `batch`. */
+void eng_context_reset_text(pen_context *ctx);
 void eng_context_decoders_close(pen_context *ctx);
 
 #endif

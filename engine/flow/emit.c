@@ -44,10 +44,11 @@ static bool emit_is_placed(const pen_context *ctx, const void *record)
     const struct pen_batch *view = &ctx->view;
 
     if (record == ctx->copied) return true;
+    if (eng_keep_holds(&ctx->keep, record)) return true;
+    if (eng_arena_holds(ctx->worker->arena, record)) return true;
     if (!ctx->batch) return false;
     uint32_t current = ctx->room.current;
     if (record == ctx->batch->records[current]) return true;
-    if (view->states && record == view->states[current]) return true;
     if (view->others && record == view->others[current]) return true;
     for (uint32_t i = 0; i < ctx->batch->count; i++)
         if (record == ctx->batch->records[i]) return true;
@@ -222,6 +223,30 @@ void eng_context_emit(pen_context *ctx, uint32_t output, enum pen_row row,
     struct eng_output *out = emit_output(ctx, output, schema);
 
     if (out) emit_one(ctx, out, ctx->room.current, row, record, true);
+}
+
+uint32_t eng_context_laid_bytes(pen_context *ctx, const struct eng_layout *layout,
+                                const void *record)
+{
+    uint64_t texts_bytes;
+
+    if (emit_texts_bytes(layout, record, &texts_bytes))
+        return eng_record_round((uint32_t)(layout->fixed_bytes + texts_bytes));
+    eng_context_fail(ctx, "a %s is larger than %u bytes", layout->schema->name,
+                     ENG_RECORD_BYTES_MAX);
+    return 0;
+}
+
+bool eng_context_lay_at(pen_context *ctx, const struct eng_layout *layout, const void *record,
+                        char *to)
+{
+    bool placed = layout->text_count > 0 && emit_is_placed(ctx, record);
+
+    memcpy(to, record, layout->schema->size_bytes);
+    memset(to + layout->schema->size_bytes, 0, layout->fixed_bytes - layout->schema->size_bytes);
+    bool laid = emit_lay_texts(ctx, layout, to, record, placed) > 0;
+    ctx->put.used_bytes = 0;
+    return laid;
 }
 
 void *eng_context_lay(pen_context *ctx, const struct eng_layout *layout, const void *record,

@@ -1,8 +1,9 @@
-/* The functions of penstock/function.h for keyed functions.
+/* The functions of penstock/function.h for keyed functions: forgetting, texts of states, windows.
  *
  * The struct of state that a function is handed lies in a table; where it has texts, in a working
  * copy (struct eng_keep) that does not move while the function runs: pen_keep lays texts behind it,
- * and the operator writes the copy back when the function has returned. */
+ * and the operator writes the copy back when the function has returned. Elements of other states
+ * that have texts lie there, too, while they are changed. */
 #include <string.h>
 #include <sys/mman.h>
 
@@ -10,7 +11,7 @@
 #include "engine/flow/worker.h"
 
 enum {
-    KEEP_BYTES = 2 * ENG_RECORD_BYTES_MAX
+    KEEP_BYTES = 4 * ENG_RECORD_BYTES_MAX
 }; /* address space; what is not touched costs nothing */
 
 void eng_keep_open(struct eng_keep *keep)
@@ -25,6 +26,20 @@ void eng_keep_close(struct eng_keep *keep)
 {
     if (keep->bytes) munmap(keep->bytes, keep->capacity_bytes);
     *keep = (struct eng_keep){0};
+}
+
+char *eng_keep_copy(struct eng_keep *keep, const void *record, uint64_t bytes)
+{
+    if (!keep->bytes) eng_keep_open(keep);
+    uint64_t at = (keep->used_bytes + 7) & ~(uint64_t)7;
+
+    if (bytes > keep->capacity_bytes - at) return NULL;
+    if (record)
+        memcpy(keep->bytes + at, record, bytes);
+    else
+        memset(keep->bytes + at, 0, bytes);
+    keep->used_bytes = at + bytes;
+    return keep->bytes + at;
 }
 
 void pen_forget(pen_context *ctx)
@@ -44,8 +59,10 @@ void pen_keep_view(pen_context *ctx, pen_string *field, pen_view text)
     struct eng_keep *keep = &ctx->keep;
     char *at = (char *)field;
 
-    if (!keep->bytes || at < keep->bytes || at >= keep->bytes + keep->fixed_bytes) {
-        eng_context_fail(ctx, "pen_keep sets a text that is not in its state");
+    if (!eng_keep_holds(keep, at)) {
+        eng_context_fail(ctx,
+                         "pen_keep sets a text that is not in its state, or is in one that was "
+                         "got for reading (pen_dict_get, pen_list_next)");
         return;
     }
     if (text.size_bytes == 0) {
@@ -75,108 +92,20 @@ void pen_keep_bytes(pen_context *ctx, pen_bytes *field, const void *bytes, uint3
     pen_keep_view(ctx, (pen_string *)(void *)field, pen_view_sized(bytes, size_bytes));
 }
 
-/* ---- What the graph refuses for now, so that no job can get here ------------------------------
- */
+/* ---- The window at hand ---------------------------------------------------------------------- */
 
-static void keyed_not_yet(pen_context *ctx, const char *what)
+static bool keyed_has_window(pen_context *ctx)
 {
-    eng_context_fail(ctx, "%s: this version of Penstock cannot do that yet", what);
-}
-
-void pen_timer_set(pen_context *ctx, uint64_t timer, pen_time at)
-{
-    (void)timer, (void)at;
-    keyed_not_yet(ctx, "pen_timer_set");
-}
-
-void pen_timer_set_clock(pen_context *ctx, uint64_t timer, pen_time at)
-{
-    (void)timer, (void)at;
-    keyed_not_yet(ctx, "pen_timer_set_clock");
-}
-
-void pen_timer_clear(pen_context *ctx, uint64_t timer)
-{
-    (void)timer;
-    keyed_not_yet(ctx, "pen_timer_clear");
-}
-
-uint64_t pen_timer(pen_context *ctx)
-{
-    keyed_not_yet(ctx, "pen_timer");
-    return 0;
+    if (!ctx->has_window) eng_context_fail(ctx, "it asks for its window, and has none");
+    return ctx->has_window;
 }
 
 pen_time pen_window_from(pen_context *ctx)
 {
-    keyed_not_yet(ctx, "pen_window_from");
-    return (pen_time){0};
+    return (pen_time){keyed_has_window(ctx) ? ctx->window_from_us : 0};
 }
 
 pen_time pen_window_to(pen_context *ctx)
 {
-    keyed_not_yet(ctx, "pen_window_to");
-    return (pen_time){0};
-}
-
-uint64_t pen_state_count(pen_context *ctx, struct pen_state *state)
-{
-    (void)state;
-    keyed_not_yet(ctx, "pen_state_count");
-    return 0;
-}
-
-void pen_state_remove(pen_context *ctx, struct pen_state *state, const void *element)
-{
-    (void)state, (void)element;
-    keyed_not_yet(ctx, "pen_state_remove");
-}
-
-void pen_state_clear(pen_context *ctx, struct pen_state *state)
-{
-    (void)state;
-    keyed_not_yet(ctx, "pen_state_clear");
-}
-
-void pen_dict_remove(pen_context *ctx, struct pen_state *state, pen_dict_key key)
-{
-    (void)state, (void)key;
-    keyed_not_yet(ctx, "pen_dict_remove");
-}
-
-pen_dict_key pen_dict_key_of(pen_context *ctx, struct pen_state *state, const void *element)
-{
-    (void)state, (void)element;
-    keyed_not_yet(ctx, "pen_dict_key_of");
-    return pen_int(0);
-}
-
-void *pen_dict_find(pen_context *ctx, struct pen_state *state, const struct pen_schema *schema,
-                    pen_dict_key key, bool create)
-{
-    (void)state, (void)key;
-    keyed_not_yet(ctx, "state beyond the struct");
-    return create ? eng_context_text(ctx, schema->size_bytes) : NULL;
-}
-
-void pen_dict_set_record(pen_context *ctx, struct pen_state *state, const struct pen_schema *schema,
-                         pen_dict_key key, const void *record)
-{
-    (void)state, (void)schema, (void)key, (void)record;
-    keyed_not_yet(ctx, "state beyond the struct");
-}
-
-void pen_list_append_record(pen_context *ctx, struct pen_state *state,
-                            const struct pen_schema *schema, const void *record)
-{
-    (void)state, (void)schema, (void)record;
-    keyed_not_yet(ctx, "state beyond the struct");
-}
-
-const void *pen_state_next(pen_context *ctx, struct pen_state *state,
-                           const struct pen_schema *schema, const void *previous)
-{
-    (void)state, (void)schema, (void)previous;
-    keyed_not_yet(ctx, "state beyond the struct");
-    return NULL;
+    return (pen_time){keyed_has_window(ctx) ? ctx->window_to_us : 0};
 }

@@ -54,6 +54,7 @@ struct eng_node_port {
 };
 
 struct eng_class;
+struct eng_states_plan;
 
 enum { ENG_PORTS_MAX = 2 };
 
@@ -85,7 +86,8 @@ struct eng_node {
     const char *group;
     bool blocking;      /* may block: its chain runs in processes of its own that own no core */
     bool cannot_rewind; /* a source that cannot give its records a second time */
-    void *compiled;     /* the class's, made by its `prepare` before the fork */
+    struct eng_states_plan *states; /* of `.uses`; NULL: none */
+    void *compiled;                 /* the class's, made by its `prepare` before the fork */
 
     /* Sources: the splits that plan gave, one record of function->state each. */
     void **splits;

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "engine/flow/memory.h"
 #include "shm/clock.h"
 #include "shm/counter.h"
 

@@ -62,7 +62,10 @@ struct eng_worker {
     uint64_t wake_ns; /* the earliest that a source wishes to be called; 0: no wish */
     uint64_t command; /* the newest seen */
     bool failed, ended;
-    struct pollfd *fds; /* descriptors that sources and sinks wait for, while parked */
+    bool saves;                    /* memory is short: sources wait, see memory.h */
+    bool memory_refused;           /* and could not be had */
+    uint64_t queues_granted_bytes; /* of the job's memory, for queues */
+    struct pollfd *fds;            /* descriptors that sources and sinks wait for, while parked */
     uint32_t fd_count, fd_room;
     int dead_letter_fd; /* -1: not open yet */
     uint64_t rejected;

@@ -93,7 +93,6 @@ struct eng_common {
             &(options)->group                                                                      \
     }
 
-/* States in `.uses` are checked and then refused: no operator of this version has any. */
 void eng_call_common(struct eng_call *call, const struct eng_common *common);
 
 /* A bad stream; the side streams of the call are bad as well. */

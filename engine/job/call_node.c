@@ -1,6 +1,7 @@
 /* The second half of a call: options that all operators have, and the node. */
 #include <string.h>
 
+#include "engine/flow/states.h"
 #include "engine/job/call.h"
 #include "engine/job/stream.h"
 #include "shm/check.h"
@@ -132,7 +133,6 @@ static void call_check_uses(struct eng_call *call, struct pen_state *const **use
                 eng_call_mistake(call, ".uses two states with the name %s", copy[i]->name);
     }
     *uses = copy;
-    if (count > 0) eng_call_not_yet(call, "states in .uses");
 }
 
 void eng_call_common(struct eng_call *call, const struct eng_common *common)
@@ -210,6 +210,32 @@ static void call_add_outputs(struct eng_call *call, struct eng_node *node,
     }
 }
 
+static void *call_keep(void *graph, size_t size_bytes)
+{
+    return eng_graph_keep(graph, size_bytes);
+}
+
+/* The states of `.uses`, compiled. */
+static void call_add_states(struct eng_call *call, struct eng_node *node,
+                            struct pen_state *const *uses)
+{
+    const struct eng_layout *elements[ENG_USES_MAX];
+    char reason[ENG_MISTAKE_BYTES];
+    uint32_t count = 0;
+
+    for (; uses[count]; count++) {
+        elements[count] = eng_call_layout(call, uses[count]->element, "an element of a state");
+        CHECK(elements[count] != NULL); /* a bad one has failed the call before */
+    }
+    if (count == 0) return;
+    struct eng_states_plan *plan = eng_graph_keep(call->graph, sizeof *plan);
+    if (eng_states_plan_open(plan, uses, elements, node->class->has_entries, call_keep, call->graph,
+                             reason, sizeof reason))
+        node->states = plan;
+    else
+        eng_call_mistake(call, "%s", reason);
+}
+
 struct eng_node *eng_call_node(struct eng_call *call, const struct eng_class *class,
                                const void *options, const struct eng_common *common,
                                const struct pen_function *function, const struct eng_layout *out,
@@ -238,6 +264,7 @@ struct eng_node *eng_call_node(struct eng_call *call, const struct eng_class *cl
     while (node->counters && node->counters[node->counter_count])
         node->counter_count++;
     call_add_outputs(call, node, common->side ? *common->side : NULL, out, rows);
+    if (common->uses && *common->uses) call_add_states(call, node, *common->uses);
     return node;
 }
 

@@ -44,7 +44,11 @@ static void keyed_check_left(struct keyed_call *keyed, const struct graph_stream
         keyed->out = eng_call_layout(call, options->on_left->out, "its result");
     }
     keyed_check_rows(keyed, stream, "it");
-    if (options->ttl != 0) eng_call_not_yet(call, ".ttl");
+    if (options->ttl < 0) eng_call_mistake(call, ".ttl is below zero");
+    if (options->ttl > 0 && options->ttl_clock == PEN_EVENT_TIME && !stream->rows.timed)
+        eng_call_mistake(call,
+                         ".ttl is by event time, and its records have none: put pen_event_time "
+                         "before it, or say .ttl_clock = PEN_CLOCK_TIME");
     if (options->no_before && !options->gives_updates)
         eng_call_mistake(call, ".no_before says something about .gives_updates, which is not set");
     if (!options->on_timer) return;
@@ -52,7 +56,6 @@ static void keyed_check_left(struct keyed_call *keyed, const struct graph_stream
     if (options->on_timer && options->on_left)
         eng_call_same(call, options->on_left->state, options->on_timer->state, "it has the state",
                       ".on_timer");
-    eng_call_not_yet(call, ".on_timer");
 }
 
 static struct eng_stream_kind keyed_rows(const struct keyed_call *keyed, bool timed)

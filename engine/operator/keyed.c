@@ -69,6 +69,7 @@ bool eng_keyed_find(pen_context *ctx, struct eng_keyed *keyed, const struct eng_
     CHECK(batch->hashes != NULL); /* an exchange by key lies before */
     const struct eng_key *key = ctx->node->ports[batch->port].key; /* alike, but laid out as ever */
     keyed->images = ctx->key_images = keyed_images(keyed, key, batch);
+    ctx->key_sizes = fixed ? NULL : keyed->sizes;
     if (eng_table_upsert(keyed->table, batch->count, batch->hashes, keyed->images,
                          fixed ? NULL : keyed->sizes, keyed->values))
         return true;

@@ -1,10 +1,11 @@
 /* pen_map: calls a function for each record; it emits none, one or many. */
 #include "engine/flow/context.h"
+#include "engine/flow/states.h"
 #include "engine/operator/operators.h"
 
 static void map_batch(pen_context *ctx, const struct eng_batch *batch)
 {
-    eng_context_call(ctx, ctx->node->function, batch, NULL, NULL);
+    eng_states_call(ctx, ctx->node->function, batch);
 }
 
 const struct eng_class eng_map_class = {
@@ -18,7 +19,7 @@ static void map_broadcast_batch(pen_context *ctx, const struct eng_batch *batch)
     const struct pen_map *options = ctx->node->options;
     const struct pen_function *function = batch->port == 0 ? options->each : options->on_rule;
 
-    eng_context_call(ctx, function, batch, NULL, NULL);
+    eng_states_call(ctx, function, batch);
 }
 
 const struct eng_class eng_map_broadcast_class = {
