@@ -21,17 +21,19 @@
  * What each costs, for one value:
  *
  *     count, count_of                 8 bytes
- *     sum, mean, variance, deviation  16 to 56; those that take rows back are the larger ones, and
+ *     sum, mean, variance, deviation  16 to 72; those that take rows back are the larger ones, and
  *                                     add in twice the precision, so that nothing is left behind
- *     min, max                        8 and the field (texts: a blob of the best one); taking rows
- *                                     back: a blob for each different value, of 32 bytes (texts:
- *                                     and their length), and O(log n) a record
- *     first, last                     24 and the field; texts: a blob
- *     count_distinct                  a set of all values (taking rows back: with counts)
- *     count_about                     4 to 8 bytes a value, then 16 KiB
- *     quantile                        8 bytes a value up to 32 of them, exactly; then up to 32 KiB
- *     concat                          the text; in windows 16 bytes for each piece of it, too
- *     custom                          its struct; with texts a blob that is copied for each record
+ *     min, max                        16; texts: 24 and a blob of the best one. Taking rows back: a
+ *                                     blob for each different value, of 32 bytes (texts: 24 and the
+ *                                     text), and O(log n) a record
+ *     first, last                     24; texts: 32 and a blob
+ *     count_distinct                  24, and all values, as above
+ *     count_about                     16, and 6 to 11 bytes a value, until that is 16 KiB
+ *     quantile                        104, and 8 to 16 bytes a value up to 32 of them, which are
+ *                                     exact; then 8 bytes for each 2 % between the least and the
+ *                                     greatest, up to 32 KiB
+ *     concat                          40 and the text; in windows 16 bytes for each piece of it,
+ * too custom                          its struct; with texts 16 and a blob, copied for each record
  *
  * Order of arrival (first, last among equals, concat) is self.arrivals, which counts the records
  * added: values can be merged in any order and the result is that of one value. A checkpoint has to

@@ -7,10 +7,13 @@
  * Where rows are taken back Welford's steps can be undone, but not what rounding did: after
  * 1e9, 1, 2, 3 and without 1e9 the squares of 1, 2, 3 are the noise of 1e18. So there the sum and
  * the sum of squares are kept as pairs of doubles, of 106 bits, and the cancellation that everybody
- * warns of happens in the last: the relative error is about 1e-31 * (mean^2 / variance). Adding and
- * taking back are then the same, order does not matter, and merging is adding. Numbers whose
- * squares would leave no room are counted instead: with one of them the variance is infinite, with
- * an infinity or a NaN it is NaN. */
+ * warns of happens in the last: an outlier of a million times the spread leaves 20 digits of it.
+ * Adding and taking back are then the same, order does not matter, and merging is adding. Numbers
+ * whose squares would leave no room are counted instead: with one of them the variance is infinite,
+ * with an infinity or a NaN it is NaN.
+ *
+ * Both count from the first number that they saw, not from 0: times are large, and close together.
+ */
 #include <math.h>
 
 #include "engine/operator/aggregate_inside.h"
@@ -19,7 +22,8 @@
 
 struct variance {
     int64_t count;
-    double mean, squares;
+    double origin;
+    double mean, squares; /* from the origin; about the mean */
 };
 
 static bool variance_add(pen_context *ctx, const struct eng_aggregate_plan *plan,
@@ -35,9 +39,11 @@ static bool variance_add(pen_context *ctx, const struct eng_aggregate_plan *plan
     for (uint32_t i = 0; i < batch->count; i++) {
         struct variance *variance = eng_aggregate_at(step, values[i]);
         if (!plain && signs[i] == 0) continue;
-        double from_old = numbers[i] - variance->mean;
+        if (variance->count == 0 && isfinite(numbers[i])) variance->origin = numbers[i];
+        double number = numbers[i] - variance->origin;
+        double from_old = number - variance->mean;
         variance->mean += from_old / (double)++variance->count;
-        variance->squares += from_old * (numbers[i] - variance->mean);
+        variance->squares += from_old * (number - variance->mean);
     }
     return true;
 }
@@ -55,7 +61,7 @@ static bool variance_merge(pen_context *ctx, const struct eng_aggregate_plan *pl
         *variance = *other;
         return true;
     }
-    double between = other->mean - variance->mean;
+    double between = (other->origin - variance->origin) + (other->mean - variance->mean);
     variance->count += other->count;
     variance->mean += between * (b / (a + b));
     variance->squares += other->squares + between * between * (a * b / (a + b));
@@ -133,8 +139,10 @@ static struct pair pair_times(struct pair a, struct pair b)
 #define VARIANCE_HUGE 1e130 /* its square times 10^48 is a double */
 
 struct variance_back {
-    struct pair sum, squares; /* of the numbers that are neither huge nor odd */
-    int64_t count;            /* of all */
+    struct pair sum, squares; /* from the origin, of the numbers that are neither huge nor odd */
+    double origin;
+    int64_t has_origin;
+    int64_t count; /* of all */
     int64_t huge;
     int64_t odd; /* infinities, NaN */
 };
@@ -159,9 +167,11 @@ static bool variance_back_add(pen_context *ctx, const struct eng_aggregate_plan 
         } else if (fabs(numbers[i]) > VARIANCE_HUGE) {
             variance->huge += sign;
         } else {
-            struct pair number = {sign * numbers[i], 0};
-            struct pair square = pair_product(numbers[i], numbers[i]);
-            variance->sum = pair_add(variance->sum, number);
+            if (!variance->has_origin) variance->origin = numbers[i];
+            variance->has_origin = 1;
+            struct pair number = pair_sum(numbers[i], -variance->origin);
+            struct pair square = pair_times(number, number);
+            variance->sum = pair_add(variance->sum, sign > 0 ? number : pair_negate(number));
             variance->squares =
                 pair_add(variance->squares, sign > 0 ? square : pair_negate(square));
         }
@@ -169,6 +179,8 @@ static bool variance_back_add(pen_context *ctx, const struct eng_aggregate_plan 
     return true;
 }
 
+/* Seen from an origin that lies `apart` below, n numbers sum up to n * apart more, and their
+ * squares to 2 * apart * sum + n * apart^2. */
 static bool variance_back_merge(pen_context *ctx, const struct eng_aggregate_plan *plan,
                                 const struct eng_aggregate_step *step, void *at, const void *from)
 {
@@ -176,8 +188,17 @@ static bool variance_back_merge(pen_context *ctx, const struct eng_aggregate_pla
     const struct variance_back *other = from;
 
     (void)ctx, (void)plan, (void)step;
-    variance->sum = pair_add(variance->sum, other->sum);
+    if (!variance->has_origin) variance->origin = other->origin;
+    variance->has_origin |= other->has_origin;
+    struct pair n = {(double)(other->count - other->huge - other->odd), 0};
+    struct pair apart = {0, 0};
+    if (other->has_origin) apart = pair_sum(other->origin, -variance->origin);
+    struct pair n_apart = pair_times(n, apart);
+    struct pair twice_sum = {2 * other->sum.high, 2 * other->sum.low};
     variance->squares = pair_add(variance->squares, other->squares);
+    variance->squares =
+        pair_add(variance->squares, pair_times(apart, pair_add(twice_sum, n_apart)));
+    variance->sum = pair_add(variance->sum, pair_add(other->sum, n_apart));
     variance->count += other->count;
     variance->huge += other->huge;
     variance->odd += other->odd;
