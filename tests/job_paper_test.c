@@ -189,7 +189,7 @@ static void q4_can_be_written(void)
                 pen_add_aggregate(query_key(bests, 10, PEN_FIELDS("category"), NULL), &means), mean,
                 12);
     query_close(&query,
-                "query.sql:7: pen_join(match): this version of Penstock cannot do that yet\n");
+                "query.sql:8: pen_key_by: this version of Penstock cannot do .placed_by yet\n");
     schema_free(valid);
     schema_free(mean);
 }
@@ -292,7 +292,7 @@ static void q9_can_be_written(void)
     query_write(&query, pen_add_top(query_key(joined, 8, PEN_FIELDS("auction"), NULL), &winner),
                 valid, 10);
     query_close(&query,
-                "query.sql:7: pen_join(match): this version of Penstock cannot do that yet\n");
+                "query.sql:9: pen_top(valid): this version of Penstock cannot do that yet\n");
 
     /* The last step by itself, over all bids. */
     query_open(&query);
