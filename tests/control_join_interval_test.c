@@ -146,11 +146,11 @@ static void what_is_in_time_stays_in_time(void)
                 watermarks[side] += (int64_t)join_random(&join, 10);
                 join_watermark(&join, side, watermarks[side]);
             } else {
-                join_push(&join, &(struct join_record){
-                                     .side = side,
-                                     .key = (int64_t)join_random(&join, 5),
-                                     .at = watermarks[side] + 1 + (int64_t)join_random(&join, 30),
-                                     .id = step});
+                join_push(&join, &(struct join_record){.side = side,
+                                                       .key = (int64_t)join_random(&join, 5),
+                                                       .at = watermarks[side] + 1 +
+                                                             (int64_t)join_random(&join, 30),
+                                                       .id = step});
             }
             while ((seen = pen_test_next(join.test, join.out, seen))) {
                 count++;

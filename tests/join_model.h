@@ -134,9 +134,9 @@ static inline void join_push(struct join_test *join, const struct join_record *r
     if (record->key == JOIN_NULL_KEY) key = (pen_opt_int64){0, false};
 
     if (record->side == LEFT)
-        pen_test_push_as(join->test, join->inputs[LEFT], record->row, side_left,
-                         .at = {record->at}, .key = key, .id = record->id,
-                         .note = pen_put(ctx, note), .from = {record->from}, .to = {record->to});
+        pen_test_push_as(join->test, join->inputs[LEFT], record->row, side_left, .at = {record->at},
+                         .key = key, .id = record->id, .note = pen_put(ctx, note),
+                         .from = {record->from}, .to = {record->to});
     else
         pen_test_push_as(join->test, join->inputs[RIGHT], record->row, side_right,
                          .at = {record->at}, .key = key, .id = record->id,
@@ -215,9 +215,8 @@ static inline bool join_check(struct join_test *join)
         uint32_t i = 0, j = 0, shown = 0;
         while ((i < join->expected_count || j < join->got_count) && shown < 10) {
             int order = i == join->expected_count ? 1
-                        : j == join->got_count
-                            ? -1
-                            : join_compare(&join->expected[i], &join->got[j]);
+                        : j == join->got_count    ? -1
+                                                  : join_compare(&join->expected[i], &join->got[j]);
             if (order < 0) join_show("missing", &join->expected[i++]), shown++;
             if (order > 0) join_show("too much", &join->got[j++]), shown++;
             if (order == 0) i++, j++;

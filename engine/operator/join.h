@@ -129,7 +129,8 @@ struct eng_join {
     bool begun;    /* the record or entry at hand */
     uint32_t step; /* where in it; the kind's */
     struct eng_rows_at at[2];
-    struct eng_window window; /* join_window.c */
+    struct eng_window window; /* join_window.c: the one at hand, */
+    int64_t after_us;         /* and when the one before it ended */
     bool found;
 
     struct eng_join_meeting meeting;

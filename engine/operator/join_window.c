@@ -157,7 +157,7 @@ static bool window_is_in(const struct eng_window *window, struct eng_rows_at at)
     return eng_rows_order(at) < window->to_us || window->to_us == INT64_MAX;
 }
 
-enum { WINDOW_BEGIN, WINDOW_PAIRS, WINDOW_ALONE };
+enum { WINDOW_NEXT, WINDOW_BEGIN, WINDOW_PAIRS, WINDOW_ALONE };
 
 /* Gives the rows of one side of self->window alone. */
 static bool window_give_alone(pen_context *ctx, struct eng_join_entry *entry, uint32_t port)
@@ -217,19 +217,22 @@ static bool window_due_aligned(pen_context *ctx, struct eng_join_entry *entry, i
 {
     const struct eng_join_plan *plan = eng_join_plan(ctx);
     struct eng_join *self = eng_join(ctx);
-    int64_t after_us = window_ended(self->done_us);
 
+    if (!self->begun) {
+        self->after_us = window_ended(self->done_us);
+        self->step = WINDOW_NEXT;
+        self->begun = true;
+    }
     for (;;) {
-        if (!self->begun) {
+        if (self->step == WINDOW_NEXT) {
             if (eng_join_must_stop(ctx)) return false;
-            if (!window_next_aligned(plan, entry, after_us, &self->window)) return true;
+            if (!window_next_aligned(plan, entry, self->after_us, &self->window)) return true;
             if (self->window.to_us > window_ended(until_us)) return true;
             self->step = WINDOW_BEGIN;
-            self->begun = true;
         }
         if (!window_give_one(ctx, entry)) return false;
-        after_us = self->window.to_us;
-        self->begun = false;
+        self->after_us = self->window.to_us;
+        self->step = WINDOW_NEXT;
     }
 }
 
