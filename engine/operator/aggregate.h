@@ -27,7 +27,7 @@
  *                                     blob for each different value, of 32 bytes (texts: 24 and the
  *                                     text), and O(log n) a record
  *     first, last                     24; texts: 32 and a blob
- *     count_distinct                  24, and all values, as above
+ *     count_distinct                  24, and all values, with 30 to 64 bytes each and their texts
  *     count_about                     16, and 6 to 11 bytes a value, until that is 16 KiB
  *     quantile                        104, and 8 to 16 bytes a value up to 32 of them, which are
  *                                     exact; then 8 bytes for each 2 % between the least and the

@@ -1,13 +1,14 @@
 /* Count_distinct: how many different values, exactly.
  *
- * All of them with how often they came (engine/state/bag.h). That may be below zero, in one of two
- * accumulators that are to be merged: a row was taken back in one and had come in the other. */
+ * A dict of the values (engine/state/dict.h): few of them are packed, many are a table. Where rows
+ * are taken back each value has its count. That may be below zero, in one of two values that are to
+ * be merged: a row was taken back in one and had come in the other. */
 #include "engine/operator/aggregate_inside.h"
-#include "engine/state/bag.h"
+#include "engine/state/dict.h"
 
 struct distinct {
-    struct eng_bag bag;
-    int64_t present; /* values with a count above zero */
+    struct eng_dict dict;
+    int64_t present; /* values with a count above zero; with inserts only the dict knows it */
 };
 
 /* 0.0 and -0.0 are one number. */
@@ -19,17 +20,21 @@ static int64_t distinct_rank(const struct eng_field *field, int64_t rank)
 
 static bool distinct_change(pen_context *ctx, const struct eng_aggregate_plan *plan,
                             const struct eng_aggregate_step *step, struct distinct *distinct,
-                            pen_view bytes, int64_t by)
+                            const struct eng_dict_key *key, int64_t by)
 {
-    uint64_t before = distinct->bag.owned_bytes;
-    const struct eng_bag_node *node = eng_bag_find(&distinct->bag, bytes.data, bytes.size_bytes);
-    int64_t count = node ? eng_bag_count(node) : 0;
+    struct eng_arena *arena = ctx->worker->arena;
+    uint64_t before = eng_dict_bytes(&distinct->dict);
+    uint32_t value_bytes = step->updating ? sizeof(int64_t) : 0;
+    int64_t *count = eng_dict_upsert(arena, &distinct->dict, value_bytes, key, NULL);
 
-    if (node && !step->updating) return true;
-    if (!eng_bag_change(ctx->worker->arena, &distinct->bag, bytes.data, bytes.size_bytes, by))
-        return eng_aggregate_no_memory(ctx, plan, step);
-    distinct->present += (count + by > 0) - (count > 0);
-    eng_aggregate_owned(plan, before, distinct->bag.owned_bytes);
+    if (!count) return eng_aggregate_no_memory(ctx, plan, step);
+    if (step->updating) {
+        bool was_present = *count > 0;
+        *count += by;
+        distinct->present += (*count > 0) - was_present;
+        if (*count == 0) CHECK(eng_dict_remove(arena, &distinct->dict, key));
+    }
+    eng_aggregate_owned(plan, before, eng_dict_bytes(&distinct->dict));
     return true;
 }
 
@@ -45,11 +50,15 @@ static bool distinct_add(pen_context *ctx, const struct eng_aggregate_plan *plan
 
     if (has_rank) eng_aggregate_ranks(step->from, batch, ranks);
     for (uint32_t i = 0; i < batch->count; i++) {
-        int64_t rank = has_rank ? distinct_rank(step->from, ranks[i]) : 0;
-        pen_view bytes = pen_view_sized((const char *)&rank, sizeof rank);
+        struct eng_dict_key key;
         if (!plain && signs[i] == 0) continue;
-        if (!has_rank) bytes = eng_aggregate_bytes(step->from, batch->records[i], wide);
-        if (!distinct_change(ctx, plan, step, eng_aggregate_at(step, values[i]), bytes,
+        if (has_rank) {
+            key = eng_dict_number(distinct_rank(step->from, ranks[i]));
+        } else {
+            pen_view bytes = eng_aggregate_bytes(step->from, batch->records[i], wide);
+            key = eng_dict_text(bytes.data, bytes.size_bytes);
+        }
+        if (!distinct_change(ctx, plan, step, eng_aggregate_at(step, values[i]), &key,
                              plain ? 1 : signs[i]))
             return false;
     }
@@ -60,12 +69,13 @@ static bool distinct_merge(pen_context *ctx, const struct eng_aggregate_plan *pl
                            const struct eng_aggregate_step *step, void *at, const void *from)
 {
     const struct distinct *other = from;
-    const struct eng_bag_node *node = NULL;
+    struct eng_dict_walk walk = {0};
+    const int64_t *count;
 
-    while ((node = eng_bag_next(&other->bag, node)) != NULL)
-        if (!distinct_change(ctx, plan, step, at, pen_view_sized(node->bytes, eng_bag_size(node)),
-                             eng_bag_count(node)))
-            return false;
+    while ((count = eng_dict_next(&other->dict, &walk)) != NULL) {
+        struct eng_dict_key key = eng_dict_key_of(&other->dict, count);
+        if (!distinct_change(ctx, plan, step, at, &key, step->updating ? *count : 1)) return false;
+    }
     return true;
 }
 
@@ -76,7 +86,9 @@ static bool distinct_finish(pen_context *ctx, const struct eng_aggregate_plan *p
     const struct distinct *distinct = at;
 
     (void)ctx, (void)plan;
-    eng_aggregate_set_int(step, distinct->present, result);
+    eng_aggregate_set_int(
+        step, step->updating ? distinct->present : (int64_t)eng_dict_count(&distinct->dict),
+        result);
     return true;
 }
 
@@ -86,8 +98,8 @@ static void distinct_free(pen_context *ctx, const struct eng_aggregate_plan *pla
     struct distinct *distinct = at;
 
     (void)step;
-    eng_aggregate_owned(plan, distinct->bag.owned_bytes, 0);
-    eng_bag_clear(ctx->worker->arena, &distinct->bag);
+    eng_aggregate_owned(plan, eng_dict_bytes(&distinct->dict), 0);
+    eng_dict_clear(ctx->worker->arena, &distinct->dict);
 }
 
 const struct eng_aggregate_family eng_aggregate_distinct_family = {

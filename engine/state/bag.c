@@ -116,19 +116,6 @@ bool eng_bag_change(struct eng_arena *arena, struct eng_bag *bag, const void *by
     return true;
 }
 
-const struct eng_bag_node *eng_bag_find(const struct eng_bag *bag, const void *bytes,
-                                        uint32_t size_bytes)
-{
-    const struct eng_bag_node *node = bag->root;
-
-    while (node) {
-        int order = bag_compare(bytes, size_bytes, node);
-        if (order == 0) break;
-        node = order < 0 ? node->less : node->more;
-    }
-    return node;
-}
-
 const struct eng_bag_node *eng_bag_next(const struct eng_bag *bag,
                                         const struct eng_bag_node *previous)
 {

@@ -3,7 +3,7 @@
  * For results that need the least or the greatest of what comes and goes: min and max of an
  * updating stream. A value is a run of bytes, in the order of memcmp, a shorter one before a longer
  * one that begins with it; numbers are put in as bytes of that order (see
- * engine/operator/aggregate_order.h).
+ * engine/operator/aggregate_order.c).
  *
  * A treap: a search tree by value that is a heap by priority, where the priority of a node is its
  * address, mixed. Blobs of the arena never move, so a priority costs no byte, and the tree is as
@@ -46,10 +46,6 @@ struct eng_bag {
 /* Adds `by` to the count of a value. False: the arena refused. */
 bool eng_bag_change(struct eng_arena *arena, struct eng_bag *bag, const void *bytes,
                     uint32_t size_bytes, int64_t by);
-
-/* NULL: it is not there, or at zero. */
-const struct eng_bag_node *eng_bag_find(const struct eng_bag *bag, const void *bytes,
-                                        uint32_t size_bytes);
 
 /* The least, and the greatest, whose count is above zero; NULL: there is none. They are found at
  * once unless values that are owed lie before them. */
