@@ -72,8 +72,11 @@ static bool timers_is_due(pen_context *ctx, const struct timers_due *due, uint32
     case ENG_TIMER_FIRE:
         break;
     }
-    /* A key that is over is not woken: the sweep will find it. */
-    return plan->ttl_us == 0 || !process_is_over(plan, entry, eng_states_now(ctx, plan->ttl_clock));
+    /* A key that was over at the timer's time is not woken: the sweep will find it. So a watermark
+     * that leaps, to infinity at the end, leaves out no timer on its way. Of another clock than the
+     * timer's only the time now is known. */
+    int64_t now_us = due->clock == plan->ttl_clock ? *at_us : eng_states_now(ctx, plan->ttl_clock);
+    return plan->ttl_us == 0 || !process_is_over(plan, entry, now_us);
 }
 
 /* Calls the user for `count` timers of different keys, whose entries are found. */
