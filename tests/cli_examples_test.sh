@@ -105,6 +105,18 @@ expect 0 example journal_source --parallelism 2 -- --dir journals
 expect 1 example journal_source -- --dir missing && in_err "cannot list missing: No such file or directory" && one_message
 nothing_left journal_source
 
+# ---- silent_sensor: at the end of the readings every sensor falls silent, at the time it was heard last
+awk 'BEGIN { for (i = 0; i < 20000; i++) { s = (i * 7919) % 50; t = i % 1440 + 1440 * int(i / 1440)
+             printf "{\"at\":\"2013-01-%02dT%02d:%02d:00Z\",\"sensor\":%d,\"value\":%d.5}\n",
+                    t / 1440 + 1, t % 1440 / 60, t % 60, s, i } }' >readings.json
+awk -F'"' '{ split($7, n, /[:,]/); last[n[2]] = $4 } END { for (s in last) print "sensor=" s, "heard_at=" last[s], "silent=true" }' readings.json | sort >wanted
+for parallelism in 1 3; do
+    expect 0 example silent_sensor --parallelism $parallelism -- --readings readings.json
+    awk '{ last[$1] = $0 } END { for (s in last) print last[s] }' out | sort >got
+    same "silent_sensor, $parallelism workers" wanted got
+done
+nothing_left silent_sensor
+
 for source in "$source_dir"/engine/examples/*.c; do
     name=$(basename "$source" .c)
     grep -q '^void pen_job(' "$source" || continue
