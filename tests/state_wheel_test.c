@@ -411,61 +411,6 @@ static void a_refused_add_changes_nothing_and_taking_goes_on(void)
     }
 }
 
-/* Even a range without room loses nothing: the take says so, and goes on when there is some. */
-static void no_memory_at_all_is_an_error_and_loses_nothing(void)
-{
-    struct eng_arena *arena;
-    struct eng_wheel *wheel;
-    CU_ASSERT_EQUAL_FATAL(eng_arena_open(&arena, 32 << 20, 0), 0);
-    CU_ASSERT_EQUAL_FATAL(eng_wheel_open(&wheel, arena), 0);
-    struct shm_random_stream random;
-    shm_random_seed(&random, 3);
-    uint64_t added = 0, taken = 0, failed = 0;
-    /* In the way that costs most: all in one slot, to be dealt out over 64 of two levels. */
-    while (added < 2000000 &&
-           eng_wheel_add(wheel, ((int64_t)1 << 30) + (int64_t)shm_random_below(&random, 1 << 24), 0,
-                         added, &added, 8))
-        added++;
-    CU_ASSERT_TRUE(added < 2000000);
-    struct {
-        void *next;
-    } *fill = NULL, *block;
-    static const uint32_t sizes[] = {4096, 1024, 256};
-    void *fills[3] = {NULL, NULL, NULL};
-    for (uint32_t i = 0; i < 3; i++)
-        while ((block = eng_arena_blob(arena, sizes[i])) != NULL) {
-            block->next = fills[i];
-            fills[i] = block;
-        }
-    const struct eng_wheel_item *items[MODEL_TAKE_MAX];
-    bool more = true;
-    int64_t last = INT64_MIN;
-    uint32_t wrong = 0;
-    while (more) {
-        int32_t count = eng_wheel_take(wheel, INT64_MAX, items, MODEL_TAKE_MAX, &more);
-        if (count == -12) {
-            failed++;
-            for (uint32_t i = 0; i < 3; i++)
-                for (uint32_t n = 0; n < 4 && (fill = fills[i]) != NULL; n++) {
-                    fills[i] = fill->next;
-                    eng_arena_blob_free(arena, fill, sizes[i]);
-                }
-            continue;
-        }
-        CU_ASSERT_TRUE_FATAL(count >= 0);
-        for (int32_t i = 0; i < count; i++) {
-            wrong += items[i]->at_us < last;
-            last = items[i]->at_us;
-        }
-        taken += (uint64_t)count;
-    }
-    CU_ASSERT_EQUAL(wrong, 0);
-    CU_ASSERT_EQUAL(taken, added);
-    CU_ASSERT_TRUE(failed > 0);
-    eng_wheel_close(wheel);
-    eng_arena_close(arena);
-}
-
 static void an_item_costs_what_it_is(void)
 {
     enum { ITEMS = 2000000 };
@@ -568,7 +513,6 @@ int main(void)
     CU_ADD_TEST(suite, late_items_are_due_at_once);
     CU_ADD_TEST(suite, work_of_a_call_is_bounded);
     CU_ADD_TEST(suite, a_refused_add_changes_nothing_and_taking_goes_on);
-    CU_ADD_TEST(suite, no_memory_at_all_is_an_error_and_loses_nothing);
     CU_ADD_TEST(suite, an_item_costs_what_it_is);
     CU_ADD_TEST(suite, an_image_sees_what_was_pending);
     CU_basic_run_tests();

@@ -256,7 +256,10 @@ static unsigned chain_fire(struct eng_chain *chain)
     for (uint32_t i = chain->context_count; i-- > 0 && !chain->worker->failed;) {
         pen_context *ctx = chain->contexts[i];
         if (!ctx->class->fire) continue;
+        shm_slot_enter(chain->worker->slot, ctx->node->number,
+                       shm_load_own(&ctx->board->records_in), chain->worker->now_ns);
         work += ctx->class->fire(ctx);
+        shm_slot_leave(chain->worker->slot);
         if (ctx->firing) break;
     }
     return work;
