@@ -71,6 +71,9 @@ static void join_check_strange(struct join_call *join)
     if (options->ttl_since != PEN_SINCE_WRITE)
         eng_call_mistake(&join->call, ".ttl_since: rows of a join live since they came, whoever "
                                       "reads them");
+    if (options->uses && options->uses[0])
+        eng_call_mistake(&join->call, ".uses: what a join's function gives depends on the two "
+                                      "records only, so that it can be taken back");
     if (options->outer > PEN_OUTER_BOTH)
         eng_call_mistake(&join->call, ".outer is %u, and none of PEN_OUTER_",
                          (unsigned)options->outer);
