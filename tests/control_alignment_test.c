@@ -43,6 +43,8 @@ static struct {
 static int64_t now_us, lead_most_us;
 static bool stuck;
 static uint64_t seen, ends;
+static int64_t closed_us; /* how far event time came, at the end, far from the source */
+static uint32_t open_count, open_most;
 
 /* ---- The source ------------------------------------------------------------------------------ */
 
@@ -58,11 +60,13 @@ static void plan_parts(pen_context *ctx)
 static void open_part(pen_context *ctx)
 {
     parts[pen_split(ctx, part)->number].open = true;
+    if (++open_count > open_most) open_most = open_count;
 }
 
 static void close_part(pen_context *ctx)
 {
     parts[pen_split(ctx, part)->number].open = false;
+    open_count--;
 }
 
 /* How far a part that is asked for more is ahead of the slowest that has given something. */
@@ -121,7 +125,8 @@ PEN_SINK(see, reading);
 
 static void see_close(pen_context *ctx)
 {
-    ends += pen_watermark(ctx).us == INT64_MAX;
+    closed_us = pen_watermark(ctx).us;
+    ends += closed_us == INT64_MAX;
 }
 
 /* ---- The job --------------------------------------------------------------------------------- */
@@ -167,6 +172,7 @@ static void set_scene(uint32_t part_count)
     lead_most_us = 0;
     stuck = false;
     seen = ends = 0;
+    open_count = open_most = 0;
 }
 
 static void begin(uint32_t parallelism)
@@ -290,6 +296,17 @@ static void when_all_are_silent_the_largest_holds_and_it_is_idle(void)
         figure_is("far", p == 1 ? 101000 - 1 : 100000 - 1);
         finish_by(ENG_COMMAND_STOP);
     }
+    /* What is said in the same breath as idleness is not lost on the way. */
+    set_scene(2);
+    scene.overlap = true;
+    scene.idle_after = PEN_SECONDS(1);
+    begin(1);
+    parts[0].gives = parts[1].gives = 1;
+    step(50);
+    parts[0].gives = 1;
+    step(200);
+    finish_by(ENG_COMMAND_STOP);
+    CU_ASSERT_EQUAL(closed_us, 100000 - 1);
 }
 
 static void silence_for_ever_ends_as_it_is_told_to(void)
@@ -303,7 +320,10 @@ static void silence_for_ever_ends_as_it_is_told_to(void)
         step(2000); /* not one record, ever */
         figure_is("time", ENG_WATERMARK_IDLE);
         CU_ASSERT_EQUAL(figure("time", 1), ENG_WATERMARK_IDLE);
-        finish_by(drain ? ENG_COMMAND_DRAIN : ENG_COMMAND_STOP);
+        eng_local_command(&local, drain ? ENG_COMMAND_DRAIN : ENG_COMMAND_STOP);
+        step(10);
+        figure_is("time", drain ? ENG_WATERMARK_END : ENG_WATERMARK_IDLE);
+        finish();
         CU_ASSERT_EQUAL(ends, drain ? 2 : 0);
         CU_ASSERT_EQUAL(seen, 0);
     }
@@ -314,11 +334,12 @@ static void silence_for_ever_ends_as_it_is_told_to(void)
     parts[0].gives = parts[1].gives = 1;
     step(5000);
     figure_is("time", -1);
-    /* Splits that stop raise nothing, though one that held the watermark goes. */
-    parts[1].gives = 100;
-    step(4);
+    /* Splits that stop raise nothing, though one that held the watermark goes first. */
+    parts[0].gives = 300;
+    step(8);
+    figure_is("time", 100000 - 1);
     finish_by(ENG_COMMAND_STOP);
-    CU_ASSERT_EQUAL(ends, 0);
+    CU_ASSERT_EQUAL(closed_us, 100000 - 1);
 }
 
 static void only_time_in_which_a_split_is_asked_is_silence(void)
@@ -410,6 +431,19 @@ static void who_has_nothing_to_give_holds_nobody(void)
             CU_ASSERT_EQUAL(seen, 2 * (2 * 2000 + 10));
             CU_ASSERT_EQUAL(ends, parallelism);
         }
+}
+
+static void who_waits_takes_no_other_split(void)
+{
+    set_speeds(8, 1000);
+    for (uint32_t p = 0; p < 8; p++)
+        parts[p].next_us = p * PEN_SECONDS(1); /* each waits for the one before */
+    scene.overlap = false;
+    scene.ahead_max = PEN_MILLISECONDS(50);
+    begin(2);
+    finish();
+    CU_ASSERT_EQUAL(seen, 2 * 8 * 1000);
+    CU_ASSERT_EQUAL(open_most, 2);
 }
 
 static void who_is_silent_holds_the_others_until_it_is_idle(void)
@@ -554,6 +588,7 @@ int main(void)
     CU_ADD_TEST(suite, nobody_is_further_ahead_than_that);
     CU_ADD_TEST(suite, all_sources_of_a_job_are_aligned_with_each_other);
     CU_ADD_TEST(suite, who_has_nothing_to_give_holds_nobody);
+    CU_ADD_TEST(suite, who_waits_takes_no_other_split);
     CU_ADD_TEST(suite, who_is_silent_holds_the_others_until_it_is_idle);
     CU_ADD_TEST(suite, who_waits_is_not_idle);
     CU_ADD_TEST(suite, a_blocked_chain_holds_the_others_and_goes_on);
