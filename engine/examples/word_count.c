@@ -6,7 +6,8 @@
  * counts are an updating stream: +I is a word's first count, -U takes a count back, +U is the one
  * that takes its place.
  *
- * What lies between source and sink is a function of streams, so that word_count_test.c can test it.
+ * What lies between source and sink is a function of streams, so that word_count_test.c can test
+ * it.
  */
 #include <penstock.h>
 
