@@ -117,6 +117,42 @@ for parallelism in 1 3; do
 done
 nothing_left silent_sensor
 
+# ---- interval_join: bids and when their auction opened, in seconds of the one day of the file
+gzip -dc "$source_dir/engine/examples/data/nexmark.csv.gz" >events.csv
+awk -F, 'function us(at) { return (substr(at, 12, 2) * 3600 + substr(at, 15, 2) * 60 + substr(at, 18, 2)) * 1000000 + substr(at, 21, 3) * 1000 }
+         $1 == 1 { opened[$2] = us($7); name[$2] = $3 }
+         $1 == 2 { auction[++n] = $2; bidder[n] = $3; price[n] = $4; at[n] = us($7) }
+         END { for (i = 1; i <= n; i++) if (auction[i] in opened) {
+                   after = at[i] - opened[auction[i]]
+                   if (after >= 0 && after <= 10000000)
+                       printf "{\"auction\":%d,\"bidder\":%d,\"price\":%d,\"after_us\":%d,\"item_name\":\"%s\"}\n",
+                              auction[i], bidder[i], price[i], after, name[auction[i]] } }' events.csv | sort >wanted
+for parallelism in 1 2 4; do
+    expect 0 example interval_join --parallelism $parallelism -- --events events.csv
+    sort out >got
+    same "interval_join, $parallelism workers" wanted got
+done
+nothing_left interval_join
+
+# ---- weather_join: the last observation at or before each departure, of the three hours before
+gzip -dc "$source_dir/engine/examples/data/weather-2013.csv.gz" >weather.csv
+awk -F, 'function minutes(at) { return (before[substr(at, 6, 2) + 0] + substr(at, 9, 2)) * 1440 + substr(at, 12, 2) * 60 + substr(at, 15, 2) \
+                                        + (substr(at, 1, 4) - 2013) * 525600 }
+         BEGIN { split("0 31 59 90 120 151 181 212 243 273 304 334", before, " ") }
+         FNR == 1 { next }
+         FILENAME == "weather.csv" { k = $2; n[k]++; at[k, n[k]] = minutes($1); when[k, n[k]] = $1; wind[k, n[k]] = $6; next }
+         { k = $5; now = minutes($1); while (last[k] < n[k] && at[k, last[k] + 1] <= now) last[k]++
+           i = last[k]; known = i > 0 && at[k, i] + 180 >= now
+           print substr($1, 1, 19), $2, $3, k, known ? substr(when[k, i], 1, 19) : "-",
+                 known && wind[k, i] != "" ? sprintf("%.3f", wind[k, i]) : "-" }' weather.csv flights.csv | sort >wanted
+[ "$(grep -c ' - -$' wanted)" -gt 0 ] || fail "every flight has its weather: nothing outer is seen"
+for parallelism in 1 3; do
+    expect 0 example weather_join --parallelism $parallelism -- --flights "$flights_gz" --weather weather.csv
+    awk -F, 'NR > 1 { print substr($1, 1, 19), $2, $3, $4, $6 == "" ? "-" : substr($6, 1, 19), $7 == "" ? "-" : sprintf("%.3f", $7) }' out | sort >got
+    same "weather_join, $parallelism workers" wanted got
+done
+nothing_left weather_join
+
 for source in "$source_dir"/engine/examples/*.c; do
     name=$(basename "$source" .c)
     grep -q '^void pen_job(' "$source" || continue
