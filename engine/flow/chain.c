@@ -9,6 +9,10 @@
  * emptied, as far as that goes, while what is in it is in the cache. */
 enum { CHAIN_BATCHES_MAX = 4, CHAIN_LOCAL_BATCHES_MAX = 64 };
 
+/* What a batch costs besides its records, in records: where watermarks stand between all of them a
+ * step takes more batches, of few records each. */
+enum { CHAIN_BATCH_COST = 16 };
+
 /* ---- Gathering frames ------------------------------------------------------------------------ */
 
 /* Hot leaf: record frames from `frames` on, up to a batch of them. Stops before any other kind.
@@ -267,10 +271,11 @@ static unsigned chain_fire(struct eng_chain *chain)
 
 static unsigned chain_read(struct eng_chain *chain, struct eng_input *input)
 {
-    uint32_t turns = input->lane ? CHAIN_LOCAL_BATCHES_MAX : CHAIN_BATCHES_MAX;
+    uint32_t batches = input->lane ? CHAIN_LOCAL_BATCHES_MAX : CHAIN_BATCHES_MAX;
+    uint32_t left = batches * (ENG_BATCH_RECORDS_MAX + CHAIN_BATCH_COST);
     unsigned work = 0;
 
-    for (uint32_t turn = 0; turn < turns && !input->ended; turn++) {
+    while (left > 0 && !input->ended) {
         const char *frames;
         uint32_t count;
         uint64_t bytes = input_peek(input, &frames);
@@ -287,9 +292,11 @@ static unsigned chain_read(struct eng_chain *chain, struct eng_input *input)
                 chain_on_frame(chain, input, (const struct shm_frame *)(const void *)frames, bytes);
         input_advance(input, done);
         work += count + 1;
+        uint32_t cost = count + CHAIN_BATCH_COST;
+        left = left > cost ? left - cost : 0;
         if (chain->worker->failed) return work;
         if (chain_is_firing(chain)) return work;
-        if (turn + 1 < turns && chain_must_wait(chain)) return work;
+        if (left > 0 && chain_must_wait(chain)) return work;
     }
     return work;
 }
