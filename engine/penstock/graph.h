@@ -543,9 +543,9 @@ pen_stream pen_add_process_window(pen_keyed keyed, const struct pen_process_wind
 /* ---- Joins ----------------------------------------------------------------------------------- */
 
 /* All joins take two streams keyed alike and call a PEN_JOIN function with a left and a right
- * record of one key; it emits what it likes, so it is also the condition. In an outer join either
- * may be NULL. When a row of an updating input is taken back, the function runs again for it and
- * what it emits is taken back, so it must depend on the two records only.
+ * record of one key; it emits what it likes, so it is also the condition. When a row of an updating
+ * input is taken back, the function runs again for it and what it emits is taken back, so it must
+ * depend on the two records only. Null is a key like others: two records without one meet.
  *
  *     void fn(pen_context *, const struct Left *, const struct Right *)
  *
@@ -553,10 +553,41 @@ pen_stream pen_add_process_window(pen_keyed keyed, const struct pen_process_wind
  *         every left with every right record of the key, as each arrives. Keeps both sides, for
  *         ever or for `.ttl`. With `.window`: those that fall into one window, when it ends.
  *     pen_interval_join(left, right, fn, .from = a, .to = b)
- *         right records whose event time lies in [left + a, left + b]. Keeps what can still match.
+ *         right records whose event time lies in [left + a, left + b], both ends included; a <= b,
+ *         and both may be negative. Keeps what can still match.
  *     pen_temporal_join(left, right, fn, .valid_for = d)
  *         each left record with the one right record that was valid at its event time: the latest
- *         at or before it, not older than d (0: however old). */
+ *         at or before it, not older than d (0: however old), of two at one time the one that came
+ *         later. Given when the watermark has passed it, in the order of their times within a key.
+ *
+ * `.outer`: records without a partner come, too, and the other one is NULL. A partner is a record
+ * of the same key, and in reach, whether fn emits for the two or not.
+ *
+ *                 event time of a result   a record without a partner comes   rows of the result
+ *     pen_join    the later of the two     at once; it is taken back when     updating, if an input
+ *                                          one comes                          or .outer is
+ *       .window   the window's last        when the window ends               inserts
+ *                 instant, window_to - 1
+ *     interval    the later of the two     when none can come any more        inserts
+ *     temporal    that of the left one     when its version is known to be    inserts
+ *                                          none (left ones only)
+ *
+ * Updating inputs: both of pen_join without a window, where PEN_UPDATE_BEFORE and PEN_DELETE take
+ * back the row that is equal in all fields (so an input with `.no_before` is a mistake), and the
+ * right one of pen_temporal_join, where each PEN_INSERT and PEN_UPDATE_AFTER is a version and
+ * PEN_DELETE the end of one.
+ *
+ * Late records. Nothing is late for pen_join. A window that has ended takes no more, and a record
+ * that is late for all of its windows is dropped and counted as "late". In the others a late record
+ * meets what is still kept and comes late itself; where partners of it have been dropped, it counts
+ * as having none. Behind an outer interval join the watermark is as much later as records that turn
+ * out to have no partner.
+ *
+ * `.ttl`: a row is over so long after its event time, or after it came (.ttl_clock =
+ * PEN_CLOCK_TIME). It goes in silence: what it has given stays given.
+ *
+ * `.no_before`: PEN_UPDATE_BEFORE is left out. Only where updates of the inputs leave the key as it
+ * is, and who reads the result knows by some field which row another one replaces. */
 #define pen_join(left, right, ...)          PEN_JOIN_(PEN_JOIN_ALL, left, right, __VA_ARGS__, )
 #define pen_interval_join(left, right, ...) PEN_JOIN_(PEN_JOIN_INTERVAL, left, right, __VA_ARGS__, )
 #define pen_temporal_join(left, right, ...) PEN_JOIN_(PEN_JOIN_TEMPORAL, left, right, __VA_ARGS__, )
@@ -575,8 +606,9 @@ struct pen_join {
     enum pen_outer outer; /* also records without a partner: left joins emit them with right NULL */
     pen_duration from, to;    /* pen_interval_join */
     pen_duration valid_for;   /* pen_temporal_join */
-    struct pen_window window; /* pen_join */
-    PEN_TTL_OPTIONS_;         /* pen_join without a window */
+    struct pen_window window; /* pen_join: tumbling, sliding, cumulating, calendar; attached, where
+                                 both records carry it */
+    PEN_TTL_OPTIONS_;         /* pen_join without a window; since the row came */
     PEN_OPTIONS_;
     bool no_before; /* an updating result goes without PEN_UPDATE_BEFORE */
 };
