@@ -228,7 +228,8 @@ static bool expect(int64_t user, struct expected *to)
         if (strlen(it->page) > strlen(longest) ||
             (strlen(it->page) == strlen(longest) && strcmp(it->page, longest) < 0))
             longest = it->page;
-        end += (size_t)sprintf(to->all + end, "%s%s", end ? " " : "", it->page);
+        end +=
+            (size_t)snprintf(to->all + end, sizeof to->all - end, "%s%s", end ? " " : "", it->page);
         amounts[to->visits++] = it->amount;
     }
     if (to->visits == 0) return false;

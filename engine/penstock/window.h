@@ -249,19 +249,25 @@ static inline struct pen_aggregate pen_aggregate_of(enum pen_aggregate_kind kind
  *     pen_count("n")                   records                               int64
  *     pen_count_of("delay", "n")       records whose delay is not null       int64
  *     pen_count_distinct("user", "n")  different users, exactly              int64
- *     pen_count_about("user", "n")     different users, within 1 %, in 16 KiB at most   int64
+ *     pen_count_about("user", "n")     different users, within 1 % as a rule (the standard error
+ *                                      is 0.6 %, few are exact), in 16 KiB at most     int64
  *     pen_sum("price", "total")        int64 of integers, double of others; an overflow fails
  *     pen_min, pen_max, pen_first, pen_last("at", "first_at")                the field's type
  *     pen_mean("price", "mean")        double
  *     pen_variance, pen_deviation("price", "spread")   of a sample; double, 0 of one record
- *     pen_quantile("ms", 0.99, "p99")  double, within 1 % of the value
+ *     pen_quantile("ms", 0.99, "p99")  double, within 1 % of the least number that 99 % of all are
+ *                                      not above; of up to 32 numbers exactly that one
  *     pen_concat("page", ", ", "all")  pen_string: the texts in order of arrival
  *     pen_window_start, _end("from")   pen_time; the end does not belong to the window
  *     pen_where("is_cheap", pen_count("cheap"))     records whose bool field is_cheap is true
  *
  * first and last are by event time, and by arrival among equals. min, max, first, last and concat
- * take texts too. On an updating stream all can take a row back but quantile, first, last, concat
- * and count_about; min and max keep every value for it. */
+ * take texts too, which come in the order of their bytes; NaN comes behind all numbers. A sum of
+ * integers beyond an int64 and a concat beyond 16 MiB fail the job.
+ *
+ * On an updating stream all can take a row back but quantile, first, last, concat and count_about.
+ * min and max then keep every value, 32 bytes each, and count_distinct does so in any case. Sums,
+ * means and variances lose nothing by it: not even an infinity or a NaN stays behind. */
 static inline struct pen_aggregate pen_count(const char *into)
 {
     return pen_aggregate_of(PEN_AGGREGATE_COUNT, NULL, into);
@@ -347,8 +353,9 @@ static inline struct pen_aggregate pen_where(const char *only, struct pen_aggreg
  *     void speed_retract(pen_context *, struct speed *, const struct flight *)
  *         undoes add: PEN_AGGREGATE_RETRACTING, which can then take updating streams, too
  *
- * All zeros is the empty accumulator. It may hold texts. The functions depend on their arguments
- * only: the context is for pen_keep into the accumulator, pen_put into the result, and pen_fail. */
+ * All zeros is the empty accumulator, which may be merged like any other. It may hold texts: then it
+ * is copied for each record, so let it be small. The functions depend on their arguments only: the
+ * context is for pen_keep into the accumulator, pen_put into the result, and pen_fail. */
 #define pen_custom(accumulator) pen_custom_of(PEN_FN(accumulator))
 static inline struct pen_aggregate pen_custom_of(const struct pen_function *custom)
 {
