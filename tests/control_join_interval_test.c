@@ -1,4 +1,5 @@
 /* pen_interval_join, against a plain loop.
+ * Shows: engine/operator/{join,join_interval}.
  * Method: random records of both sides around a clock that moves, some of them late, with few keys;
  * watermarks of both sides in turn. After each step everything that came out is as the loop says:
  * pairs, rows without a partner, event times. */

@@ -1,4 +1,5 @@
 /* pen_join without a window, against a plain loop.
+ * Shows: engine/operator/join_regular.
  * Method: random rows that come, change and go, equal ones among them, take-backs of rows that were
  * never there; with and without outer sides, a time to live by event time and by the clock. After
  * each step everything that came out is as the loop says: pairs, rows alone, row kinds, times. And

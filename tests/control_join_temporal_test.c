@@ -1,4 +1,5 @@
 /* pen_temporal_join, against a plain loop.
+ * Shows: engine/operator/join_temporal.
  * Method: random left records and versions around a clock that moves, some late, some of one time;
  * on an updating right side also ends of versions. After each step everything that came out is as
  * the loop says, and the left records of a key come in the order of their times. */

@@ -1,4 +1,5 @@
 /* pen_join with a window, against a plain loop.
+ * Shows: engine/operator/join_window.
  * Method: random records around a clock that moves, some late; tumbling, sliding, cumulating,
  * calendar and attached windows, by event time and by the clock. When the watermark has passed
  * windows, everything that came out is as the loop over all pairs says; before that nothing is. */

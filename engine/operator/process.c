@@ -97,7 +97,7 @@ static void process_open(pen_context *ctx)
     ctx->outputs[0].has_rows = options->gives_updates;
 }
 
-void process_empty(pen_context *ctx, char *entry)
+void eng_process_empty(pen_context *ctx, char *entry)
 {
     const struct process_plan *plan = ctx->node->compiled;
     struct process *self = ctx->self;
@@ -175,8 +175,8 @@ static uint32_t process_call_with_texts(pen_context *ctx, const struct pen_funct
     return 1;
 }
 
-uint32_t process_call(pen_context *ctx, const struct pen_function *function,
-                      const struct eng_batch *batch, void *const *entries)
+uint32_t eng_process_call(pen_context *ctx, const struct pen_function *function,
+                          const struct eng_batch *batch, void *const *entries)
 {
     const struct process_plan *plan = ctx->node->compiled;
     struct process *self = ctx->self;
@@ -195,7 +195,7 @@ uint32_t process_call(pen_context *ctx, const struct pen_function *function,
     CHECK(done > 0);
     CHECK(done <= batch->count);
     if (ctx->forget) {
-        process_empty(ctx, entries[done - 1]);
+        eng_process_empty(ctx, entries[done - 1]);
         eng_keyed_remove(&self->keyed, batch, done - 1);
     }
     return done;
@@ -224,7 +224,7 @@ static uint32_t process_stamp_batch(pen_context *ctx, const struct eng_batch *ba
         if (process_is_over(plan, entry, now_us)) {
             for (uint32_t j = 0; j < i; j++)
                 if (entries[j] == entry) return i;
-            process_empty(ctx, entry);
+            eng_process_empty(ctx, entry);
         }
         if (now_us > process_stamp_read(plan, entry)) process_stamp_write(plan, entry, now_us);
     }
@@ -243,7 +243,7 @@ static void process_with(pen_context *ctx, const struct pen_function *function,
         if (plan->one_by_one) run.count = 1;
         if (!eng_keyed_find(ctx, &self->keyed, &run)) return;
         if (plan->ttl_us > 0) run.count = process_stamp_batch(ctx, &run, self->keyed.values);
-        uint32_t done = process_call(ctx, function, &run, self->keyed.values);
+        uint32_t done = eng_process_call(ctx, function, &run, self->keyed.values);
         if (done == 0) return;
         rest = eng_batch_part(&rest, done);
     }
@@ -288,7 +288,7 @@ static void process_watermark(pen_context *ctx, int64_t watermark_us)
     unsigned work = 0;
 
     if (watermark_us != ENG_WATERMARK_IDLE && ctx->timers &&
-        !process_fire_due(ctx, PEN_EVENT_TIME, watermark_us, &work)) {
+        !eng_process_fire_due(ctx, PEN_EVENT_TIME, watermark_us, &work)) {
         ctx->firing = true;
         return;
     }
@@ -303,7 +303,7 @@ static unsigned process_fire(pen_context *ctx)
     unsigned work = 0;
 
     if (ctx->firing) {
-        bool done = process_fire_due(ctx, PEN_EVENT_TIME, ctx->watermark_us, &work);
+        bool done = eng_process_fire_due(ctx, PEN_EVENT_TIME, ctx->watermark_us, &work);
         eng_context_reset_text(ctx);
         if (!done) return work;
         if (eng_context_has_failed(ctx)) return work;
@@ -311,8 +311,10 @@ static unsigned process_fire(pen_context *ctx)
         process_show(ctx);
         eng_pass_watermark(ctx, ctx->watermark_us);
     }
-    if (ctx->timers) process_fire_due(ctx, PEN_CLOCK_TIME, eng_worker_wall_us(ctx->worker), &work);
-    if (plan->ttl_us > 0 || (ctx->states && ctx->states->plan->expires)) work += process_sweep(ctx);
+    if (ctx->timers)
+        eng_process_fire_due(ctx, PEN_CLOCK_TIME, eng_worker_wall_us(ctx->worker), &work);
+    if (plan->ttl_us > 0 || (ctx->states && ctx->states->plan->expires))
+        work += eng_process_sweep(ctx);
     if (work > 0) process_show(ctx);
     eng_context_reset_text(ctx);
     return work;

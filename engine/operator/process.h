@@ -69,18 +69,18 @@ static inline bool process_is_over(const struct process_plan *plan, char *entry,
 }
 
 /* Frees all that hangs on an entry; it is zeros then. */
-void process_empty(pen_context *ctx, char *entry);
+void eng_process_empty(pen_context *ctx, char *entry);
 
 /* Calls a function with one run of a batch whose entries are found; forgets the key it asks to
  * forget. Returns how many records are done; 0: the job has failed. */
-uint32_t process_call(pen_context *ctx, const struct pen_function *function,
-                      const struct eng_batch *batch, void *const *entries);
+uint32_t eng_process_call(pen_context *ctx, const struct pen_function *function,
+                          const struct eng_batch *batch, void *const *entries);
 
 /* A turn of process_timers.c: true, all that is due at or before until_us has fired. */
-bool process_fire_due(pen_context *ctx, enum pen_clock_kind clock, int64_t until_us,
-                      unsigned *work);
+bool eng_process_fire_due(pen_context *ctx, enum pen_clock_kind clock, int64_t until_us,
+                          unsigned *work);
 
 /* A turn of process_sweep.c. Returns how many keys it looked at. */
-unsigned process_sweep(pen_context *ctx);
+unsigned eng_process_sweep(pen_context *ctx);
 
 #endif

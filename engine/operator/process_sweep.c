@@ -88,7 +88,7 @@ static bool sweep_is_empty(pen_context *ctx, char *entry)
     return true;
 }
 
-unsigned process_sweep(pen_context *ctx)
+unsigned eng_process_sweep(pen_context *ctx)
 {
     const struct process_plan *plan = ctx->node->compiled;
     struct process *self = ctx->self;
@@ -129,7 +129,7 @@ unsigned process_sweep(pen_context *ctx)
         eng_table_find_writable(self->keyed.table, 1, &dead[i].hash, &dead_key, &size_bytes,
                                 &entry);
         CHECK(entry != NULL);
-        process_empty(ctx, entry);
+        eng_process_empty(ctx, entry);
         CHECK(eng_table_remove(self->keyed.table, dead[i].hash, dead_key, size_bytes));
     }
     return looked + 1;

@@ -112,7 +112,7 @@ static void timers_call(pen_context *ctx, struct timers_due *due, const uint32_t
         self->keyed.images = ctx->key_images; /* for a key that is forgotten */
         memcpy(self->keyed.sizes, sizes + at, run.count * sizeof *sizes);
         self->timers.numbers = self->numbers + at;
-        uint32_t done = process_call(ctx, options->on_timer, &run, mine + at);
+        uint32_t done = eng_process_call(ctx, options->on_timer, &run, mine + at);
         at += done;
         if (done == 0) break;
         if (ctx->forget && at < count) /* entries have moved */
@@ -152,7 +152,8 @@ static void timers_fire(pen_context *ctx, struct timers_due *due)
     if (count > 0 && !eng_context_has_failed(ctx)) timers_call(ctx, due, chosen, count, entries);
 }
 
-bool process_fire_due(pen_context *ctx, enum pen_clock_kind clock, int64_t until_us, unsigned *work)
+bool eng_process_fire_due(pen_context *ctx, enum pen_clock_kind clock, int64_t until_us,
+                          unsigned *work)
 {
     struct process *self = ctx->self;
     struct eng_wheel *wheel = self->timers.wheels[clock];
