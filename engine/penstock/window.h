@@ -353,9 +353,9 @@ static inline struct pen_aggregate pen_where(const char *only, struct pen_aggreg
  *     void speed_retract(pen_context *, struct speed *, const struct flight *)
  *         undoes add: PEN_AGGREGATE_RETRACTING, which can then take updating streams, too
  *
- * All zeros is the empty accumulator, which may be merged like any other. It may hold texts: then it
- * is copied for each record, so let it be small. The functions depend on their arguments only: the
- * context is for pen_keep into the accumulator, pen_put into the result, and pen_fail. */
+ * All zeros is the empty accumulator, which may be merged like any other. It may hold texts: then
+ * it is copied for each record, so let it be small. The functions depend on their arguments only:
+ * the context is for pen_keep into the accumulator, pen_put into the result, and pen_fail. */
 #define pen_custom(accumulator) pen_custom_of(PEN_FN(accumulator))
 static inline struct pen_aggregate pen_custom_of(const struct pen_function *custom)
 {
