@@ -6,6 +6,7 @@
 #include "engine/control/local.h"
 
 #include <CUnit/Basic.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -301,6 +302,66 @@ static void windows_of_hot_keys(void)
     run_everywhere(window_job);
 }
 
+/* ---- Memory ---------------------------------------------------------------------------------- */
+
+static void make_many(pen_context *ctx, uint64_t index)
+{
+    struct event event = event_at(index, 0);
+    event.key = index / 2;
+    pen_send(ctx, event, &event);
+}
+PEN_GENERATE(make_many, event);
+
+static pen_keyed many(pen_graph *graph, const char *id, uint64_t count)
+{
+    pen_stream made = pen_generate(graph, make_many, .id = id, .count = count);
+    return pen_key_by(pen_event_time(made, "at", .out_of_order = JITTER * UNIT), "key");
+}
+
+static void hungry_job(pen_graph *graph)
+{
+    pen_sink(pen_join(many(graph, "lefts", 2000000), many(graph, "rights", 2000000), match,
+                      .id = "join"),
+             see);
+}
+
+static void a_join_that_needs_more_memory_than_there_is_says_so(void)
+{
+    struct eng_local local;
+    struct eng_local_options options = {.parallelism = 1, .memory_bytes = 64 << 20};
+    char reason[4096];
+
+    CU_ASSERT_EQUAL_FATAL(eng_local_open(&local, hungry_job, &options, reason, sizeof reason), 0);
+    CU_ASSERT_EQUAL(eng_local_run(&local), -EIO);
+    const char *failure = eng_local_failure(&local);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(failure);
+    CU_ASSERT_PTR_NOT_NULL(strstr(failure, "join(match)"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(failure, "there is no memory for more"));
+    eng_local_close(&local);
+}
+
+/* What is kept is bounded by the interval, not by how much has come. */
+static void narrow_job(pen_graph *graph)
+{
+    pen_sink(pen_interval_join(many(graph, "lefts", 1000000), many(graph, "rights", 1000000), match,
+                               .id = "join", .from = -10 * UNIT, .to = 10 * UNIT),
+             see);
+}
+
+static void what_is_over_gives_its_memory_back(void)
+{
+    struct eng_local local;
+    struct eng_local_options options = {.parallelism = 1, .memory_bytes = 64 << 20};
+    char reason[4096];
+
+    rows = 0;
+    CU_ASSERT_EQUAL_FATAL(eng_local_open(&local, narrow_job, &options, reason, sizeof reason), 0);
+    CU_ASSERT_EQUAL(eng_local_run(&local), 0);
+    if (eng_local_failure(&local)) fprintf(stderr, "%s\n", eng_local_failure(&local));
+    CU_ASSERT_TRUE(rows >= 1000000);
+    eng_local_close(&local);
+}
+
 int main(void)
 {
     CU_initialize_registry();
@@ -310,6 +371,8 @@ int main(void)
     CU_ADD_TEST(suite, rows_that_change_under_hot_keys);
     CU_ADD_TEST(suite, versions_of_hot_keys);
     CU_ADD_TEST(suite, windows_of_hot_keys);
+    CU_ADD_TEST(suite, a_join_that_needs_more_memory_than_there_is_says_so);
+    CU_ADD_TEST(suite, what_is_over_gives_its_memory_back);
     CU_basic_run_tests();
     unsigned failures = CU_get_number_of_failures();
     CU_cleanup_registry();

@@ -567,7 +567,7 @@ pen_stream pen_add_process_window(pen_keyed keyed, const struct pen_process_wind
  *     pen_join    the later of the two     at once; it is taken back when     updating, if an input
  *                                          one comes                          or .outer is
  *       .window   the window's last        when the window ends               inserts
- *                 instant, window_to - 1
+ *                 instant: its end - 1 us
  *     interval    the later of the two     when none can come any more        inserts
  *     temporal    that of the left one     when its version is known to be    inserts
  *                                          none (left ones only)
