@@ -183,6 +183,16 @@ static void join_forget(pen_context *ctx, const struct eng_batch *batch)
         if (!entries[i]) entries[i] = &self->nothing;
 }
 
+/* What follows looks at the rows of all of them. */
+static void join_prefetch(struct eng_join_entry *const *entries, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (!entries[i]) continue;
+        eng_rows_prefetch(&entries[i]->sides[ENG_JOIN_LEFT]);
+        eng_rows_prefetch(&entries[i]->sides[ENG_JOIN_RIGHT]);
+    }
+}
+
 /* ---- Meeting --------------------------------------------------------------------------------- */
 
 /* True: all pairs of the batch have been given. */
@@ -248,12 +258,15 @@ void eng_join_batch(pen_context *ctx, const struct eng_batch *batch)
     meeting->port = batch->port;
     meeting->next = 0;
     meeting->count = batch->count;
+    for (uint32_t i = 0; i < batch->count; i++)
+        meeting->entries[i] = self->keyed.values[i];
+    join_prefetch(meeting->entries, batch->count);
     for (uint32_t i = 0; i < batch->count; i++) {
         meeting->records[i] = batch->records[i];
         meeting->times_us[i] = eng_join_time(batch, i);
         meeting->rows[i] = batch->rows ? batch->rows[i] : PEN_INSERT;
         meeting->notes[i] = 0;
-        kind->keep(ctx, batch, i, self->keyed.values[i]);
+        kind->keep(ctx, batch, i, meeting->entries[i]);
         if (eng_context_has_failed(ctx)) return;
     }
     join_forget(ctx, batch);
@@ -307,6 +320,7 @@ static bool join_take(pen_context *ctx, int64_t until_us)
             entry = NULL;
         group->entries[i] = entry;
     }
+    join_prefetch(group->entries, group->count);
     return true;
 }
 

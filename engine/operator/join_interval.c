@@ -117,6 +117,7 @@ static bool interval_due(pen_context *ctx, struct eng_join_entry *entry, int64_t
     const struct eng_join_plan *plan = eng_join_plan(ctx);
     struct eng_join *self = eng_join(ctx);
 
+    if (plan->row_head == 0) return true; /* no side is outer */
     if (!self->begun) {
         self->step = ENG_JOIN_LEFT;
         self->at[0] = eng_rows_begin(&entry->sides[ENG_JOIN_LEFT]);

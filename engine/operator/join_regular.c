@@ -94,7 +94,8 @@ static int64_t regular_over(const pen_context *ctx, int64_t time_us)
 static bool regular_is_over(const struct eng_join_plan *plan, struct eng_rows_at at,
                             int64_t over_us)
 {
-    return plan->ttl_us > 0 && regular_head(at)->stamp_us <= over_us;
+    if (plan->ttl_us == 0) return false;
+    return (plan->by_hash ? regular_head(at)->stamp_us : eng_rows_order(at)) <= over_us;
 }
 
 /* The first row that is not over; its order says so where rows are ordered by their stamp. */
@@ -248,7 +249,8 @@ static bool regular_next(const pen_context *ctx, const struct eng_join_entry *en
     for (uint32_t port = 0; port < 2; port++)
         for (struct eng_rows_at at = eng_rows_begin(&entry->sides[port]); !eng_rows_is_end(at);
              eng_rows_step(&entry->sides[port], &at)) {
-            if (regular_head(at)->stamp_us < stamp_us) stamp_us = regular_head(at)->stamp_us;
+            int64_t of_row_us = plan->by_hash ? regular_head(at)->stamp_us : eng_rows_order(at);
+            if (of_row_us < stamp_us) stamp_us = of_row_us;
             if (!plan->by_hash) break;
         }
     *at_us = eng_time_add(stamp_us, plan->ttl_us);

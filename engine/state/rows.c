@@ -12,30 +12,30 @@ enum { ROWS_DIRECTORY_MIN = 8 };
 
 /* ---- Blobs ----------------------------------------------------------------------------------- */
 
+/* size_bytes is what a blob of that size takes anyway, so that it is what is counted. */
 static void *rows_blob(struct eng_rows_memory *memory, uint64_t size_bytes)
 {
     void *blob = eng_arena_blob(memory->arena, size_bytes);
 
-    if (blob) memory->bytes += eng_arena_blob_bytes(size_bytes);
+    if (blob) memory->bytes += size_bytes;
     return blob;
 }
 
 static void rows_blob_free(struct eng_rows_memory *memory, void *blob, uint64_t size_bytes)
 {
-    CHECK(memory->bytes >= eng_arena_blob_bytes(size_bytes));
-    memory->bytes -= eng_arena_blob_bytes(size_bytes);
+    CHECK(memory->bytes >= size_bytes);
+    memory->bytes -= size_bytes;
     eng_arena_blob_free(memory->arena, blob, size_bytes);
 }
 
-/* An empty chunk of at least size_bytes: as large as the memory that it takes anyway. */
+/* An empty chunk of at least size_bytes. */
 static struct eng_rows_chunk *rows_chunk_new(struct eng_rows_memory *memory, uint64_t size_bytes)
 {
     size_bytes = eng_arena_blob_bytes(size_bytes);
     CHECK(size_bytes <= UINT32_MAX);
     struct eng_rows_chunk *chunk = rows_blob(memory, size_bytes);
     if (!chunk) return NULL;
-    *chunk = (struct eng_rows_chunk){.size_bytes = (uint32_t)size_bytes,
-                                     .used_bytes = (uint32_t)sizeof *chunk};
+    *chunk = (struct eng_rows_chunk){.size_bytes = (uint32_t)size_bytes};
     return chunk;
 }
 
@@ -57,14 +57,14 @@ static uint64_t rows_cost(uint32_t size_bytes)
 
 static uint64_t rows_free_bytes(const struct eng_rows_chunk *chunk)
 {
-    return chunk->size_bytes - chunk->used_bytes -
+    return chunk->size_bytes - sizeof *chunk - chunk->used_bytes -
            (uint64_t)chunk->end * sizeof(struct eng_rows_slot);
 }
 
 /* What a chunk would take without what has gone from it. */
 static uint64_t rows_live_bytes(const struct eng_rows_chunk *chunk)
 {
-    return chunk->used_bytes - chunk->gone_bytes +
+    return sizeof *chunk + chunk->used_bytes - chunk->gone_bytes +
            (uint64_t)(chunk->end - chunk->first) * sizeof(struct eng_rows_slot);
 }
 
@@ -73,14 +73,12 @@ static void *rows_chunk_put(struct eng_rows_chunk *chunk, uint32_t slot, int64_t
                             uint32_t size_bytes)
 {
     CHECK(rows_free_bytes(chunk) >= rows_cost(size_bytes));
-    /* Slots grow downwards: those behind the new one move down. */
-    memmove(eng_rows_slot(chunk, chunk->end), eng_rows_slot(chunk, chunk->end) + 1,
-            (size_t)(chunk->end - slot) * sizeof(struct eng_rows_slot));
-    *eng_rows_slot(chunk, slot) = (struct eng_rows_slot){order, chunk->used_bytes, size_bytes};
-    chunk->end++;
-    void *row = (char *)chunk + chunk->used_bytes;
+    struct eng_rows_slot *at = eng_rows_slot(chunk, slot);
+    memmove(at + 1, at, (size_t)(chunk->end - slot) * sizeof *at);
     chunk->used_bytes += rows_round(size_bytes);
-    return row;
+    *at = (struct eng_rows_slot){order, chunk->size_bytes - chunk->used_bytes, size_bytes};
+    chunk->end++;
+    return (char *)chunk + at->offset_bytes;
 }
 
 /* Copies the rows of slots from .. end - 1 behind those of `to`. */
@@ -133,7 +131,8 @@ static struct eng_rows_chunk *rows_chunk(const struct eng_rows *rows, uint32_t i
 
 static uint64_t rows_directory_bytes(uint32_t capacity)
 {
-    return sizeof(struct eng_rows_directory) + (uint64_t)capacity * sizeof(struct eng_rows_range);
+    return eng_arena_blob_bytes(sizeof(struct eng_rows_directory) +
+                                (uint64_t)capacity * sizeof(struct eng_rows_range));
 }
 
 /* The last chunk whose range begins at or below (below: strictly) an order; else the first. */
@@ -386,9 +385,9 @@ void eng_rows_remove(struct eng_rows_memory *memory, struct eng_rows *rows, stru
     if (place == 0) {
         chunk->first++;
     } else {
+        struct eng_rows_slot *slot = eng_rows_slot(chunk, at->slot);
         chunk->end--;
-        memmove(eng_rows_slot(chunk, chunk->end) + 1, eng_rows_slot(chunk, chunk->end),
-                (size_t)(chunk->end - at->slot) * sizeof(struct eng_rows_slot));
+        memmove(slot, slot + 1, (size_t)(chunk->end - at->slot) * sizeof *slot);
     }
     if (chunk->first == chunk->end) {
         rows_chunk_drop(memory, rows, index);

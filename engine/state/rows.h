@@ -7,8 +7,10 @@
  *     few rows    head -> chunk
  *     many        head -> directory -> chunk, chunk, chunk ...
  *
- *     chunk       | header | row | row | row ->     free     <- slot 2 | slot 1 | slot 0 |
+ *     chunk       | header | slot 0 | slot 1 | slot 2 ->     free     <- row | row | row |
  *     slot        order, where the row lies, its size; slots are sorted, rows lie as they came
+ *
+ * The header and the first two slots share a cache line.
  *
  * So what a row costs is its bytes and a slot of 16; adding one that is the largest is an append;
  * one that comes late moves the slots behind it, in one chunk of at most 8 KiB (a larger row has a
@@ -52,8 +54,8 @@ struct eng_rows_slot {
 
 struct eng_rows_chunk {
     uint32_t size_bytes; /* all of it */
-    uint32_t used_bytes; /* header and rows, those that have gone included */
-    uint32_t gone_bytes; /* of rows that have gone */
+    uint32_t used_bytes; /* of rows, those that have gone included */
+    uint32_t gone_bytes; /* of those */
     uint32_t first, end; /* slots in use */
     uint32_t reserved;
 };
@@ -96,6 +98,12 @@ struct eng_rows_at eng_rows_begin(const struct eng_rows *rows);
 /* The first row of the next chunk; what eng_rows_step needs once in a while. */
 struct eng_rows_at eng_rows_next_chunk(const struct eng_rows *rows, struct eng_rows_at at);
 
+/* Fetches what the rows begin with, ahead of work on many heads. */
+static inline void eng_rows_prefetch(const struct eng_rows *rows)
+{
+    if (rows->where) __builtin_prefetch((const void *)(uintptr_t)rows->where);
+}
+
 static inline bool eng_rows_is_end(struct eng_rows_at at)
 {
     return !at.chunk;
@@ -103,8 +111,7 @@ static inline bool eng_rows_is_end(struct eng_rows_at at)
 
 static inline struct eng_rows_slot *eng_rows_slot(const struct eng_rows_chunk *chunk, uint32_t i)
 {
-    char *end = (char *)(uintptr_t)chunk + chunk->size_bytes;
-    return (struct eng_rows_slot *)(void *)end - 1 - i;
+    return (struct eng_rows_slot *)(void *)(uintptr_t)(chunk + 1) + i;
 }
 
 static inline int64_t eng_rows_order(struct eng_rows_at at)
