@@ -7,8 +7,7 @@
  * a right one until t - from. Not kept at all is what comes later than that.
  *
  * What comes late (its time at or below the watermark) is treated like everything else: it meets
- * what is still kept. What is over counts as gone at once, whenever its memory is given back: a
- * late record sees the other side as one does that comes right after the watermark.
+ * what is still kept.
  *
  * Outer. A record that has had no partner when it is over is given alone, with its own time; so is
  * one that comes so late that it is not kept and meets nobody. Since that is up to `to` (right: the
@@ -41,23 +40,19 @@ static bool interval_over(const struct eng_join_plan *plan, uint32_t port, int64
 }
 
 /* Where the partners of a record lie among the rows of the other side. */
-static void interval_span(const pen_context *ctx, uint32_t port, int64_t time_us, int64_t *low_us,
-                          int64_t *high_us)
+static void interval_span(const struct eng_join_plan *plan, uint32_t port, int64_t time_us,
+                          int64_t *low_us, int64_t *high_us)
 {
-    const struct eng_join_plan *plan = eng_join_plan(ctx);
-
-    *high_us = eng_time_add(time_us, plan->high_us[port]);
-    /* No lower than what is kept. */
-    if (time_us <= ctx->watermark_us) time_us = eng_time_add(ctx->watermark_us, 1);
     *low_us = eng_time_add(time_us, plan->low_us[port]);
+    *high_us = eng_time_add(time_us, plan->high_us[port]);
 }
 
-static bool interval_has_partner(const pen_context *ctx, uint32_t port,
+static bool interval_has_partner(const struct eng_join_plan *plan, uint32_t port,
                                  const struct eng_rows *others, int64_t time_us)
 {
     int64_t low_us, high_us;
 
-    interval_span(ctx, port, time_us, &low_us, &high_us);
+    interval_span(plan, port, time_us, &low_us, &high_us);
     struct eng_rows_at at = eng_rows_seek(others, low_us);
     return !eng_rows_is_end(at) && eng_rows_order(at) <= high_us;
 }
@@ -72,7 +67,7 @@ static void interval_keep(pen_context *ctx, const struct eng_batch *batch, uint3
     int64_t over_us;
     bool over = interval_over(plan, port, ctx->watermark_us, &over_us) && time_us <= over_us;
     bool matched =
-        plan->outer[port] && interval_has_partner(ctx, port, &entry->sides[!port], time_us);
+        plan->outer[port] && interval_has_partner(plan, port, &entry->sides[!port], time_us);
 
     if (over) {
         if (plan->outer[port] && !matched) self->meeting.notes[i] = ENG_JOIN_ALONE;
@@ -97,7 +92,7 @@ static bool interval_meet(pen_context *ctx, uint32_t i)
         eng_join_give_of(ctx, port, meeting->records[i], NULL, time_us, PEN_INSERT);
         return true;
     }
-    interval_span(ctx, port, time_us, &low_us, &high_us);
+    interval_span(plan, port, time_us, &low_us, &high_us);
     if (!self->begun) self->at[0] = eng_rows_seek(others, low_us);
     self->begun = true;
     for (; !eng_rows_is_end(self->at[0]); eng_rows_step(others, &self->at[0])) {
