@@ -903,7 +903,7 @@ static void operators_of_later_versions_say_so(void)
 #line 3 "job.c"
     pen_process_window(keyed, median, .window = pen_session(5), .late = &late);
 #line 4 "job.c"
-    pen_async(words, split, .in_flight = 5);
+    pen_async(words, split, .in_flight = 5000, .timeout = -5);
 #line 5 "job.c"
     pen_top(keyed, word, .order = PEN_ORDER({"prize", true, false}), .limit = 3);
 #line 6 "job.c"
@@ -922,6 +922,10 @@ static void operators_of_later_versions_say_so(void)
         strstr(text, "job.c:1: pen_join(match): its streams are not keyed alike"));
     CU_ASSERT_PTR_NOT_NULL(strstr(
         text, "job.c:5: pen_top(word): .order: bid has no field prize; did you mean price?\n"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(
+        text, "job.c:4: pen_async(split): .in_flight is 5000, and 1024 processes at most are "));
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(text, "job.c:4: pen_async(split): .timeout is -5us; it must not be negative\n"));
     CU_ASSERT_PTR_NOT_NULL(
         strstr(text, "job.c:7: pen_latest: bid has no field att; did you mean at?\n"));
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "job.c:9: pen_aggregate(bid): this version of Penstock "

@@ -1,5 +1,38 @@
 /* pen_async: a function that may block, in helper processes. */
+#include "engine/job/duration.h"
 #include "engine/job/stream.h"
+#include "engine/operator/async.h"
+#include "engine/operator/operators.h"
+
+static void async_check(struct eng_call *call, struct pen_async *options)
+{
+    char text[ENG_DURATION_BYTES];
+
+    if (options->in_flight == 0) options->in_flight = ENG_IN_FLIGHT;
+    if (options->in_flight > ENG_IN_FLIGHT_MAX)
+        eng_call_mistake(call,
+                         ".in_flight is %u, and %d processes at most are made for each worker "
+                         "(ENG_IN_FLIGHT_MAX)",
+                         options->in_flight, ENG_IN_FLIGHT_MAX);
+    if (options->tries == 0) options->tries = 1;
+    if (options->timeout < 0)
+        eng_call_mistake(call, ".timeout is %s; it must not be negative",
+                         eng_duration_print(options->timeout, text));
+}
+
+/* open and close are the helpers': the node has none that a worker would call. */
+static struct eng_node *async_node(struct eng_call *call, const struct pen_async *options,
+                                   struct eng_common common, const struct eng_layout *out,
+                                   const struct graph_stream *stream)
+{
+    struct eng_async_options *kept = eng_graph_keep(call->graph, sizeof *kept);
+    char timeout[ENG_DURATION_BYTES];
+
+    kept->given = *options;
+    kept->timeout = eng_graph_keep_text(call->graph, eng_duration_print(options->timeout, timeout));
+    common.open = common.close = NULL;
+    return eng_call_node(call, &eng_async_class, kept, &common, options->each, out, stream->rows);
+}
 
 pen_stream pen_add_async(pen_stream from, const struct pen_async *given)
 {
@@ -12,9 +45,18 @@ pen_stream pen_add_async(pen_stream from, const struct pen_async *given)
     eng_call_about(&call, options->each);
     const struct graph_stream *stream = eng_call_stream(&call, from);
     if (!stream) return eng_call_give_up(&call, &common);
-    const struct pen_function *each = eng_call_function(&call, options->each, PEN_IS_MAP, NULL);
-    if (each) eng_call_fits(&call, "it", each->in, stream->layout->schema);
+
+    const struct eng_layout *out = NULL;
+    options->each = eng_call_function(&call, options->each, PEN_IS_MAP, NULL);
+    if (options->each) {
+        eng_call_fits(&call, "it", options->each->in, stream->layout->schema);
+        out = eng_call_layout(&call, options->each->out, "its result");
+    }
+    async_check(&call, options);
     eng_call_common(&call, &common);
-    eng_call_not_yet(&call, NULL);
-    return eng_call_give_up(&call, &common);
+    if (call.failed) return eng_call_give_up(&call, &common);
+
+    struct eng_node *node = async_node(&call, options, common, out, stream);
+    eng_stream_feed(&call, node, 0, stream, ENG_FORWARD);
+    return eng_call_streams(&call, node, &common);
 }
