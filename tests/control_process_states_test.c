@@ -412,6 +412,61 @@ static void rules_fill_a_broadcast_dict(void)
     run_everywhere(rules_job, nothing_seen, rules_check);
 }
 
+/* ---- Large values ---------------------------------------------------------------------------- */
+
+enum { LARGE = 15 << 20 };
+
+static uint64_t large_text_seen;
+
+/* One text in every kind of state, each read back; then smaller ones in their places. */
+static void keep_large(pen_context *ctx, const struct event *event, struct label *state)
+{
+    static char text[LARGE];
+    uint32_t bytes = event->value % 2 == 0 ? LARGE : 100;
+    pen_view view;
+
+    memset(text, 'a' + (int)(event->value % 26), bytes);
+    view = pen_view_sized(text, bytes);
+    pen_keep(ctx, &state->text, view);
+    struct label *label = pen_value_at(ctx, &newest, label);
+    pen_keep(ctx, &label->text, view);
+    pen_state_clear(ctx, &numbers);
+    pen_list_append(ctx, &numbers, number, .value = 1, .text = pen_put(ctx, view));
+    pen_dict_set(ctx, &word_counts, label, pen_text("large"), .text = pen_put(ctx, view));
+    const struct label *found = pen_dict_get(ctx, &word_counts, label, pen_text("large"));
+    const struct number *listed = pen_list_next(ctx, &numbers, number, NULL);
+    large_text_seen += pen_view_of(&found->text).size_bytes;
+    CU_ASSERT_EQUAL(found->text.size_bytes, bytes);
+    CU_ASSERT_EQUAL(listed->text.size_bytes, bytes);
+    CU_ASSERT_EQUAL(memcmp(pen_view_of(&found->text).data, text, bytes), 0);
+    CU_ASSERT_EQUAL(memcmp(pen_view_of(&listed->text).data, text, bytes), 0);
+    pen_emit(ctx, tally, .key = event->key, .bucket = 0, .count = 1);
+}
+PEN_PROCESS(keep_large, event, label, tally);
+
+static void large_job(pen_graph *graph)
+{
+    pen_stream events = pen_generate(graph, make, .id = "events", .count = 12);
+    pen_stream tallies = pen_process(pen_key_by(events, "key"), keep_large, .id = "large",
+                                     .uses = PEN_USES(&newest, &numbers, &word_counts));
+    pen_sink(tallies, see, .id = "seen");
+}
+
+static void values_may_be_as_large_as_a_record(void)
+{
+    struct eng_local local;
+    struct eng_local_options options = {.parallelism = 1};
+    char reason[1024];
+
+    nothing_seen();
+    large_text_seen = 0;
+    CU_ASSERT_EQUAL_FATAL(eng_local_open(&local, large_job, &options, reason, sizeof reason), 0);
+    if (eng_local_run(&local) < 0) CU_FAIL(eng_local_failure(&local));
+    CU_ASSERT_EQUAL(rows, 12);
+    CU_ASSERT_EQUAL(large_text_seen, 6 * (uint64_t)LARGE + 600);
+    eng_local_close(&local);
+}
+
 /* ---- Failures -------------------------------------------------------------------------------- */
 
 static struct pen_state unlisted = PEN_KEYED_VALUE("unlisted", cell);
@@ -487,6 +542,7 @@ int main(void)
     CU_ADD_TEST(suite, values_lists_and_dicts_keep_texts);
     CU_ADD_TEST(suite, what_is_over_is_never_seen_again);
     CU_ADD_TEST(suite, rules_fill_a_broadcast_dict);
+    CU_ADD_TEST(suite, values_may_be_as_large_as_a_record);
     CU_ADD_TEST(suite, wrong_uses_fail_the_job_and_say_why);
     CU_basic_run_tests();
     unsigned failures = CU_get_number_of_failures();
