@@ -342,8 +342,19 @@ pen_view pen_key_text(pen_context *ctx, uint32_t index);
 
 /* Timers belong to the current key and are called by a number of your choice: an enum when you have
  * a few, a time or an id when you have many. Setting a timer that is set moves it, which is cheap.
- * It fires once the watermark (or the clock) has passed `at`; in the past means at once. Saved at
- * cuts. [keyed] */
+ * It fires once the watermark (or the clock) has reached `at`; in the past means at once. Saved at
+ * cuts.
+ *
+ * Timers fire in order of their times, after all records that came before the watermark that made
+ * them due and before any that came after it: no record comes between the timers of one watermark,
+ * however many there are. One that a timer's function sets in the past fires in the same turn. A
+ * number is one timer: setting it by the clock when it was set by event time moves it there. At the
+ * end of the input the watermark passes everything, so all timers by event time fire; those by the
+ * clock that are still waiting are dropped. A job that is stopped fires nothing.
+ *
+ * What a timer's function emits has the time `at`; by the clock it has, on a stream with event
+ * time, the first time that no watermark has passed. pen_timer_set needs a stream with event time,
+ * both need an `.on_timer`: else the job fails and says so. [keyed] */
 void pen_timer_set(pen_context *ctx, uint64_t timer, pen_time at);
 void pen_timer_set_clock(pen_context *ctx, uint64_t timer, pen_time at);
 void pen_timer_clear(pen_context *ctx, uint64_t timer);
@@ -382,11 +393,22 @@ void pen_keep_bytes(pen_context *ctx, pen_bytes *field, const void *bytes, uint3
  *
  * Keyed states belong to the current key. SUBTASK: each subtask has some of the elements, dealt out
  * anew when the parallelism changes. UNION: after a restore every subtask has those of all. A
- * broadcast dict is the same on every subtask and is changed in the PEN_RULE function only. */
+ * broadcast dict is the same on every subtask and is changed in the PEN_RULE function only.
+ *
+ * An element may be as large as a record (16 MiB), a key may have any number of them: beyond a few
+ * a dict is a hash table, a list is chunks that are appended to. Memory that cannot be had fails
+ * the job and names the state; see `penstock run --memory`. */
 enum pen_clock_kind { PEN_EVENT_TIME, PEN_CLOCK_TIME };
 enum pen_ttl_start { PEN_SINCE_WRITE, PEN_SINCE_READ };
 
-/* State that may expire has these options. An expired value is never seen again. */
+/* State that may expire has these options. An expired value is never seen again: it is over when
+ * `ttl` has passed since it was last written (PEN_SINCE_READ: or read), by the wall clock, or by
+ * event time: the watermark, or the time of the record at hand where that is later. So by event
+ * time a silent stream keeps what it has. What is over and asked for by nobody leaves memory by and
+ * by, a quarter of its time later at most, in small pieces between the records.
+ *
+ * Of a state argument (`.ttl` of the operator) every record of the key counts as a write, a timer
+ * does not. When it is over the key is forgotten, with its timers and all of its states. */
 #define PEN_TTL_OPTIONS_                                                                           \
     pen_duration ttl;              /* 0: never */                                                  \
     enum pen_clock_kind ttl_clock; /* default: event time */                                       \
