@@ -385,6 +385,20 @@ bool eng_chain_is_blocked(const struct eng_chain *chain)
     return chain_must_wait(chain);
 }
 
+bool eng_chain_must_look_again(const struct eng_chain *chain)
+{
+    bool any_waits = false;
+
+    if (!chain->blocked) return false;
+    for (uint32_t i = 0; i < chain->exchange_count; i++)
+        if (eng_exchange_is_blocked(chain->exchanges[i])) return true;
+    for (uint32_t i = 0; i < chain->context_count; i++) {
+        pen_context *ctx = chain->contexts[i];
+        any_waits |= ctx->class->waits && ctx->class->waits(ctx);
+    }
+    return !any_waits;
+}
+
 bool eng_chain_has_work(const struct eng_chain *chain)
 {
     if (chain->ended || chain->blocked) return false;

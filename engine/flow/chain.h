@@ -64,6 +64,10 @@ bool eng_chain_flush(struct eng_chain *chain, uint64_t now_ns);
 /* True: an exchange overflows, or an operator waits for the world. */
 bool eng_chain_is_blocked(const struct eng_chain *chain);
 
+/* True: it is blocked by what nobody rings a bell about, a ring without room for one. An operator
+ * that waits has said when it is to be called, and on what. */
+bool eng_chain_must_look_again(const struct eng_chain *chain);
+
 /* True: there is input at hand that it could take. */
 bool eng_chain_has_work(const struct eng_chain *chain);
 

@@ -9,6 +9,7 @@
 enum {
     WORKER_SPIN_NS = 50 * 1000,             /* a park and its wake-up cost about as much */
     WORKER_PARK_NS_MAX = 100 * 1000 * 1000, /* heartbeats go on */
+    WORKER_LOOK_AGAIN_NS = 50 * 1000,       /* nobody rings when a ring has room again */
     WORKER_VIRTUAL_NS = 1000 * 1000 * 1000, /* virtual time at the epoch */
 };
 
@@ -200,13 +201,13 @@ void eng_worker_park(struct eng_worker *worker)
 {
     uint64_t now_ns = shm_clock_ns();
     uint64_t deadline_ns = now_ns + WORKER_PARK_NS_MAX;
-    bool blocked = false;
+    bool looks_again = false;
 
     /* Watermarks that were held back for their pace go now. */
     worker_flush(worker, ENG_FLUSH_ALL);
     for (uint32_t i = 0; i < worker->chain_count; i++)
-        blocked |= worker->chains[i]->blocked;
-    if (blocked) deadline_ns = now_ns + 50 * 1000; /* nobody rings when a ring has room again */
+        looks_again |= eng_chain_must_look_again(worker->chains[i]);
+    if (looks_again) deadline_ns = now_ns + WORKER_LOOK_AGAIN_NS;
     if (worker->wake_ns != 0 && worker->wake_ns < deadline_ns) deadline_ns = worker->wake_ns;
     if (deadline_ns <= now_ns) return;
     shm_counter_add(&worker->place->parks, 1);
