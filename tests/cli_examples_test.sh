@@ -153,6 +153,25 @@ for parallelism in 1 3; do
 done
 nothing_left weather_join
 
+# ---- async_lookup: a thousand look-ups of 20 ms, names from files; in order where one worker asks
+mkdir customers
+awk 'BEGIN { for (c = 0; c < 40; c++) if (c % 7) print "customer " c >("customers/" c)
+             print "at,customer,cents"
+             for (i = 0; i < 1000; i++) printf "2013-01-01T%02d:%02d:00Z,%d,%d\n", i / 60, i % 60, i * 31 % 40, i }' >orders.csv
+awk -F, 'NR > 1 { printf "{\"at\":\"%s\",\"customer\":%d,\"cents\":%d,\"name\":%s}\n", $1, $2, $3,
+                         $2 % 7 ? "\"customer " $2 "\"" : "null" }' orders.csv >wanted
+expect 0 example async_lookup --parallelism 1 -- --orders orders.csv --directory customers --delay 20ms
+same "async_lookup" wanted out
+sort wanted >sorted
+for parallelism in 2 3; do
+    expect 0 example async_lookup --parallelism $parallelism -- --orders orders.csv --directory customers
+    sort out >got
+    same "async_lookup, $parallelism workers" sorted got
+done
+nothing_left async_lookup
+expect 1 example async_lookup -- --orders orders.csv --directory orders.csv
+in_err "cannot read orders.csv/" && in_err ": Not a directory" && one_message
+
 for source in "$source_dir"/engine/examples/*.c; do
     name=$(basename "$source" .c)
     grep -q '^void pen_job(' "$source" || continue
