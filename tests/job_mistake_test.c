@@ -1,4 +1,4 @@
-/* engine/job/{call,stream,stateless,keyed,aggregate,ends,later,settings,finish}: every mistake of a
+/* engine/job/{call,stream,stateless,keyed,aggregate,ends,top,window,settings,finish}: every mistake of a
  * graph, by its exact words.
  * Method: each test builds a graph as a user would, with #line so that the place of the call is
  * known, and compares all that is told. A call that is looked at stands on one line, because

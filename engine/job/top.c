@@ -3,7 +3,7 @@
 
 /* Fields that an order names. */
 static void top_check_order(struct eng_call *call, const struct pen_order *order,
-                              const struct eng_layout *layout)
+                            const struct eng_layout *layout)
 {
     for (; order && order->field; order++)
         eng_call_field(call, layout, order->field, ".order");
