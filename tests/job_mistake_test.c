@@ -1,8 +1,7 @@
-/* engine/job/{call,stream,stateless,keyed,aggregate,ends,top,window,settings,finish}: every mistake of a
- * graph, by its exact words.
- * Method: each test builds a graph as a user would, with #line so that the place of the call is
- * known, and compares all that is told. A call that is looked at stands on one line, because
- * compilers differ in which line a macro of several is on. */
+/* engine/job/{call,stream,stateless,keyed,aggregate,ends,top,window,settings,finish}: every mistake
+ * of a graph, by its exact words. Method: each test builds a graph as a user would, with #line so
+ * that the place of the call is known, and compares all that is told. A call that is looked at
+ * stands on one line, because compilers differ in which line a macro of several is on. */
 #include <sys/wait.h>
 #include <unistd.h>
 
