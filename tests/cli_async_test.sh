@@ -71,7 +71,7 @@ job
 kill -9 "$(nurseries | head -n 1)"
 ended 1 && in_err "async(look_up)" && in_err "the process that makes its helpers was killed by signal 9" && one_message
 job
-kill -9 $(helpers) # two tries each: nothing is lost, the job goes on
+kill -9 "$(helpers | head -n 1)" # two tries: nothing is lost, the job goes on. One: else both may be hit
 wait_until running
 kill -INT "$supervisor"
 ended 0

@@ -74,7 +74,7 @@ target_link_libraries(even penstock::penstock)
 add_executable(even_static even.c)
 target_link_libraries(even_static penstock::penstock_static)
 END
-expect 0 cmake -S project -B project/build -DCMAKE_PREFIX_PATH="$work/prefix"
+expect 0 cmake -G Ninja -S project -B project/build -DCMAKE_PREFIX_PATH="$work/prefix"
 expect 0 cmake --build project/build
 runs "find_package" project/build/even
 runs "find_package, the archive" project/build/even_static
