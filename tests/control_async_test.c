@@ -44,6 +44,7 @@ PEN_RECORD(note, number);
 /* What helpers and this process share. */
 static struct shared {
     _Atomic uint64_t opened, closed, calls;
+    _Atomic uint64_t gate;               /* 0: closed */
     _Atomic uint64_t begun, ended, most; /* calls that went on at the same time */
     _Atomic uint64_t tries[RECORDS];
     _Atomic uint64_t pid; /* of the helper that answered last */
@@ -98,6 +99,12 @@ static void strike(pen_context *ctx)
         sleep_ns(1000 * MS);
 }
 
+static void wait_at_gate(void)
+{
+    while (shm_load_own(&shared->gate) == 0)
+        sleep_ns(MS);
+}
+
 static void answer_one(pen_context *ctx, const struct question *question)
 {
     struct answer answer = {.number = question->number,
@@ -110,7 +117,8 @@ static void answer_one(pen_context *ctx, const struct question *question)
         if (answer.text.present) answer.text.value = pen_put(ctx, &question->text);
         pen_send(ctx, answer, &answer);
     }
-    if (question->number % 5 == 0) pen_emit_to(ctx, 1, note, .number = question->number);
+    if (question->number % 5 == 0 && !how("double"))
+        pen_emit_to(ctx, 1, note, .number = question->number);
 }
 
 static void look_up(pen_context *ctx, const struct question *question)
@@ -125,6 +133,7 @@ static void look_up(pen_context *ctx, const struct question *question)
     ++*calls;
     if (question->number % 10 == 7 && is_struck(question->number)) strike(ctx);
     shm_raise(&shared->most, shm_add(&shared->begun, 1) + 1 - shm_load_own(&shared->ended));
+    if (how("gate")) wait_at_gate();
     if (how("sleep")) sleep_ns(mix((uint64_t)question->number) % (3 * MS));
     pen_counter_add(ctx, 1, question->number);
     if (question->number % 17 == 16)
@@ -160,7 +169,8 @@ static void helper_close(pen_context *ctx)
 /* ---- What sinks see -------------------------------------------------------------------------- */
 
 static uint32_t seen[RECORDS][2], notes[RECORDS];
-static int64_t last_of[4];
+static int64_t last_of[4], last_watermark_us;
+static uint64_t watermarks;
 static uint64_t out_of_order, past_watermark, wrong_text, seen_count, reasons_count;
 static char reasons[RECORDS][128];
 
@@ -181,6 +191,8 @@ static enum pen_taken see(pen_context *ctx, const struct answer *answer)
     *last = answer->order * 2 + answer->copy;
     if (answer->watermark_us != pen_watermark(ctx).us) past_watermark++;
     if (answer->watermark_us != answer->heard_us) past_watermark++;
+    watermarks += answer->watermark_us != last_watermark_us;
+    last_watermark_us = answer->watermark_us;
     if (answer->text.present != (answer->copy == 0)) wrong_text++;
     if (!answer->text.present) return PEN_TAKEN;
     pen_view text = pen_view_of(&answer->text.value);
@@ -242,6 +254,7 @@ static enum pen_poll poll_questions(pen_context *ctx, struct part *part)
         part->next++;
     }
     free(text);
+    if (how("gate") && shm_load_own(&shared->gate) < 2) return PEN_IDLE;
     return part->next < (int64_t)job_settings.count ? PEN_MORE : PEN_END;
 }
 PEN_SOURCE(poll_questions, part, question);
@@ -281,7 +294,7 @@ static void prepare(const char *what)
     memset(seen, 0, sizeof seen);
     memset(notes, 0, sizeof notes);
     memset(last_of, -1, sizeof last_of);
-    out_of_order = past_watermark = wrong_text = seen_count = reasons_count = 0;
+    watermarks = out_of_order = past_watermark = wrong_text = seen_count = reasons_count = 0;
     memset(&job_settings, 0, sizeof job_settings);
     job_settings.how = what;
     job_settings.count = RECORDS;
@@ -362,6 +375,7 @@ static void results_are_those_of_a_plain_loop_in_order_or_not(void)
             run_job(&local, parallelism, variant & 2);
             expect_answers(NULL);
             if (!job_settings.ordered) unordered += out_of_order;
+            CU_ASSERT(parallelism > 1 || watermarks > 20); /* else that was not shown, either */
             for (uint64_t i = 0; i < RECORDS; i++)
                 sum += i;
             CU_ASSERT_EQUAL(counter(&local, 1), sum);
@@ -424,6 +438,124 @@ static void no_record_makes_no_helper(void)
     CU_ASSERT_EQUAL(shm_load_own(&shared->opened), 0);
     eng_local_close(&local);
     expect_no_children();
+}
+
+/* A second look-up right behind the first, and a sink that says PEN_AGAIN: each holds up the one
+ * before it. */
+static void pass_on(pen_context *ctx, const struct answer *answer)
+{
+    if (answer->number % 4 == 0) sleep_ns(mix((uint64_t)answer->number) % MS);
+    pen_send(ctx, answer, answer);
+}
+PEN_MAP(pass_on, answer, answer);
+
+static uint64_t offers;
+
+static enum pen_taken see_sometimes(pen_context *ctx, const struct answer *answer)
+{
+    if (mix(offers++) % 3 != 0) return PEN_AGAIN;
+    return see(ctx, answer);
+}
+PEN_SINK(see_sometimes, answer);
+
+static void double_job(pen_graph *graph)
+{
+    static const uint64_t user = 42;
+
+    pen_configure(graph, .on_bad_record = PEN_BAD_SKIP);
+    pen_stream made = pen_source(graph, poll_questions, .plan = plan, .id = "made");
+    pen_stream timed = pen_event_time(pen_rebalance(made), "at", .out_of_order = 20000);
+    pen_stream answers = pen_async(pen_map(timed, note_watermark), look_up,
+                                   .ordered = job_settings.ordered, .in_flight = 3, .user = &user,
+                                   .open = helper_open, .counters = PEN_COUNTERS("helpers", "sum"));
+    pen_stream passed =
+        pen_async(answers, pass_on, .ordered = job_settings.ordered, .in_flight = 2);
+    pen_sink(passed, see_sometimes);
+}
+
+static void look_ups_behind_each_other_hold_each_other_up(void)
+{
+    for (uint32_t variant = 0; variant < 4; variant++) {
+        struct eng_local_options options = {.parallelism = 1 + variant / 2 * 2,
+                                            .ring_bytes = SHM_RING_BYTES_MIN};
+        struct eng_local local;
+        char reason[1024];
+
+        prepare("double");
+        job_settings.ordered = variant & 1;
+        CU_ASSERT_EQUAL_FATAL(eng_local_open(&local, double_job, &options, reason, sizeof reason),
+                              0);
+        CU_ASSERT_EQUAL(eng_local_run(&local), 0);
+        for (int64_t i = 0; i < RECORDS; i++)
+            notes[i] = i % 17 != 16 && i % 5 == 0; /* this job has no notes */
+        expect_answers(NULL);
+        eng_local_close(&local);
+        expect_no_children();
+    }
+}
+
+/* ---- Watermarks ------------------------------------------------------------------------------ */
+
+static pen_context *context_of(const struct eng_local *local, const char *id)
+{
+    const struct eng_chain *chain = NULL;
+
+    for (uint32_t c = 0; c < local->workers[0]->chain_count; c++) {
+        chain = local->workers[0]->chains[c];
+        for (uint32_t i = 0; i < chain->context_count; i++)
+            if (strcmp(chain->contexts[i]->node->id, id) == 0) return chain->contexts[i];
+    }
+    CHECK(false);
+}
+
+static int64_t shown_watermark(const pen_context *ctx)
+{
+    return (int64_t)shm_counter_get(&ctx->board->watermark_us);
+}
+
+static void step_until_calls(struct eng_local *local, uint64_t calls)
+{
+    while (shm_load_own(&shared->calls) < calls)
+        CU_ASSERT_FATAL(eng_local_step(local));
+}
+
+static void watermarks_and_idleness_wait_for_records_and_are_summed_up(void)
+{
+    static const int64_t told[][5] = {
+        {1000000, 2000000, 3000000, 4000000, 5000000},
+        {1000000, ENG_WATERMARK_IDLE, 2000000, ENG_WATERMARK_IDLE, 5000000},
+        {1000000, ENG_WATERMARK_IDLE, ENG_WATERMARK_IDLE, 5000000, ENG_WATERMARK_IDLE},
+    };
+
+    for (uint32_t variant = 0; variant < 3; variant++) {
+        struct eng_local local;
+
+        prepare("gate");
+        job_settings.count = 2; /* one that gives no result, and one that does */
+        open_job(&local, 1, false);
+        step_until_calls(&local, 2);
+        pen_context *answers = context_of(&local, "answers"), *sink = context_of(&local, "see");
+        int64_t before_us = shown_watermark(sink);
+        CU_ASSERT(before_us < 1000000);
+        for (uint32_t i = 0; i < 5; i++)
+            eng_context_hear(answers, told[variant][i]);
+        for (uint32_t i = 0; i < 100; i++)
+            eng_local_step(&local);
+        CU_ASSERT_EQUAL(shown_watermark(sink), before_us);
+        shm_store_own(&shared->gate, 1);
+        while (shown_watermark(sink) == before_us)
+            CU_ASSERT_FATAL(eng_local_step(&local));
+        CU_ASSERT_EQUAL(seen_count, 1);
+        CU_ASSERT_EQUAL(sink->watermark_us, 5000000);
+        CU_ASSERT_EQUAL(shown_watermark(sink), told[variant][4]);
+        /* Nothing is held: it goes on at once. */
+        eng_context_hear(answers, 6000000);
+        CU_ASSERT_EQUAL(shown_watermark(sink), 6000000);
+        shm_store_own(&shared->gate, 2);
+        CU_ASSERT_EQUAL(eng_local_run(&local), 0);
+        CU_ASSERT_EQUAL(shown_watermark(sink), ENG_WATERMARK_END);
+        eng_local_close(&local);
+    }
 }
 
 /* ---- Tries ----------------------------------------------------------------------------------- */
@@ -676,6 +808,8 @@ int main(void)
     CU_ADD_TEST(suite, large_records_go_both_ways);
     CU_ADD_TEST(suite, helpers_work_at_the_same_time_and_are_made_when_needed);
     CU_ADD_TEST(suite, no_record_makes_no_helper);
+    CU_ADD_TEST(suite, look_ups_behind_each_other_hold_each_other_up);
+    CU_ADD_TEST(suite, watermarks_and_idleness_wait_for_records_and_are_summed_up);
     CU_ADD_TEST(suite, what_crashes_is_tried_again_and_then_a_dead_letter);
     CU_ADD_TEST(suite, what_takes_too_long_is_tried_again_and_then_a_dead_letter);
     CU_ADD_TEST(suite, a_timeout_that_nobody_reaches_changes_nothing);

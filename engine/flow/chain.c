@@ -303,15 +303,16 @@ static unsigned chain_read(struct eng_chain *chain, struct eng_input *input)
 
 /* ---- The end --------------------------------------------------------------------------------- */
 
+/* One after the other, each when what came before it has emitted its last. */
 static void chain_finish(struct eng_chain *chain)
 {
-    for (uint32_t i = 0; i < chain->context_count && !chain->worker->failed; i++) {
-        pen_context *ctx = chain->contexts[i];
-        if (!ctx->class->end || chain->ending) continue;
+    while (chain->end_next < chain->context_count && !chain->worker->failed) {
+        pen_context *ctx = chain->contexts[chain->end_next++];
+        if (!ctx->class->end) continue;
         ctx->class->end(ctx);
         eng_context_deliver(ctx);
+        if (chain_is_firing(chain) || chain_must_wait(chain)) return;
     }
-    chain->ending = true;
     if (chain->worker->failed || chain_must_wait(chain)) return; /* a sink holds something back */
     for (uint32_t i = 0; i < chain->context_count && !chain->worker->failed; i++)
         eng_context_finish(chain->contexts[i]);

@@ -52,7 +52,8 @@ struct eng_chain {
     struct eng_exchange **exchanges;
     uint32_t exchange_count;
     struct eng_gather gather;
-    bool is_source, ending, ended, blocked;
+    uint32_t end_next; /* all inputs have ended: the context that is told next */
+    bool is_source, ended, blocked;
 };
 
 /* A turn: bounded, never blocks, returns how much it did. */

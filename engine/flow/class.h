@@ -21,7 +21,8 @@
  *               not block, returns how much it did
  *     waits     true: what was handed in is not done with, hand in nothing more (a sink that said
  *               PEN_AGAIN). NULL: never
- *     end       all inputs have ended: emit what is left. Before close
+ *     end       all inputs have ended: emit what is left. Before close. What lies behind in the
+ *               chain is told when nobody before it waits or fires any more
  *     flush     all is written: make it durable. After end, before the user's close (neither is
  *               called when the job fails)
  *     weigh     adds every key with its bytes (eng_memory_add_key): asked when memory is used up
