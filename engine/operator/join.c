@@ -167,8 +167,7 @@ static void join_forget(pen_context *ctx, const struct eng_batch *batch)
     struct eng_join *self = eng_join(ctx);
     struct eng_keyed *keyed = &self->keyed;
     void **entries = keyed->values;
-    const struct eng_key *key = keyed->key;
-    bool fixed = !key->has_text && key->size_bytes > 0, any = false;
+    bool any = false;
     bool empty[ENG_BATCH_RECORDS_MAX];
 
     for (uint32_t i = 0; i < batch->count; i++)
@@ -177,8 +176,7 @@ static void join_forget(pen_context *ctx, const struct eng_batch *batch)
     for (uint32_t i = 0; i < batch->count; i++)
         if (empty[i])
             eng_table_remove(keyed->table, batch->hashes[i], keyed->images[i], keyed->sizes[i]);
-    eng_table_find_writable(keyed->table, batch->count, batch->hashes, keyed->images,
-                            fixed ? NULL : keyed->sizes, entries);
+    eng_keyed_look_up(keyed, batch->count, batch->hashes, keyed->images, keyed->sizes, entries);
     for (uint32_t i = 0; i < batch->count; i++)
         if (!entries[i]) entries[i] = &self->nothing;
 }
@@ -289,8 +287,7 @@ static bool join_take(pen_context *ctx, int64_t until_us)
 {
     struct eng_join *self = eng_join(ctx);
     struct eng_join_group *group = &self->group;
-    const struct eng_key *key = self->keyed.key;
-    bool fixed = !key->has_text && key->size_bytes > 0, more;
+    bool more;
     uint64_t hashes[ENG_BATCH_RECORDS_MAX];
     const void *keys[ENG_BATCH_RECORDS_MAX];
     uint32_t sizes[ENG_BATCH_RECORDS_MAX];
@@ -309,8 +306,7 @@ static bool join_take(pen_context *ctx, int64_t until_us)
         keys[i] = group->items[i]->key;
         sizes[i] = group->items[i]->key_bytes;
     }
-    eng_table_find_writable(self->keyed.table, (uint32_t)taken, hashes, keys, fixed ? NULL : sizes,
-                            entries);
+    eng_keyed_look_up(&self->keyed, (uint32_t)taken, hashes, keys, sizes, entries);
     group->count = (uint32_t)taken;
     for (uint32_t i = 0; i < group->count; i++) {
         struct eng_join_entry *entry = entries[i];

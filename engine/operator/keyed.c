@@ -64,7 +64,7 @@ static const void *const *keyed_images(struct eng_keyed *keyed, const struct eng
 
 bool eng_keyed_find(pen_context *ctx, struct eng_keyed *keyed, const struct eng_batch *batch)
 {
-    bool fixed = !keyed->key->has_text && keyed->key->size_bytes > 0;
+    bool fixed = eng_key_is_fixed(keyed->key);
 
     CHECK(batch->hashes != NULL); /* an exchange by key lies before */
     const struct eng_key *key = ctx->node->ports[batch->port].key; /* alike, but laid out as ever */
@@ -77,6 +77,13 @@ bool eng_keyed_find(pen_context *ctx, struct eng_keyed *keyed, const struct eng_
                      (unsigned long long)eng_table_count(keyed->table),
                      (unsigned long long)eng_table_bytes(keyed->table));
     return false;
+}
+
+void eng_keyed_look_up(const struct eng_keyed *keyed, uint32_t count, const uint64_t *hashes,
+                       const void *const *images, const uint32_t *sizes, void **entries)
+{
+    eng_table_find_writable(keyed->table, count, hashes, images,
+                            eng_key_is_fixed(keyed->key) ? NULL : sizes, entries);
 }
 
 void eng_keyed_remove(struct eng_keyed *keyed, const struct eng_batch *batch, uint32_t index)

@@ -27,6 +27,10 @@ void eng_keyed_close(struct eng_keyed *keyed);
 
 /* False: there is no memory for a new key, and the job has failed. */
 bool eng_keyed_find(pen_context *ctx, struct eng_keyed *keyed, const struct eng_batch *batch);
+/* The entries of keys that are at hand as bytes, such as those of what a wheel gave; NULL for one
+ * that is not there. For writing. sizes is not read where keys are of one size. */
+void eng_keyed_look_up(const struct eng_keyed *keyed, uint32_t count, const uint64_t *hashes,
+                       const void *const *images, const uint32_t *sizes, void **entries);
 void eng_keyed_remove(struct eng_keyed *keyed, const struct eng_batch *batch, uint32_t index);
 
 /* Shows keys and bytes on the board. */

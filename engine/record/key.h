@@ -134,6 +134,12 @@ int eng_key_open(struct eng_key *key, const struct eng_layout *record, const cha
                  uint32_t name_count, struct eng_reason *reason);
 void eng_key_close(struct eng_key *key); /* accepts zeros */
 
+/* All images are of size_bytes, which is not 0: tables need not be told their sizes. */
+static inline bool eng_key_is_fixed(const struct eng_key *key)
+{
+    return !key->has_text && key->size_bytes > 0;
+}
+
 /* The schema "key" of the image: its fields have their names from the record. */
 static inline const struct pen_schema *eng_key_schema(const struct eng_key *key)
 {
