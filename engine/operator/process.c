@@ -47,6 +47,20 @@ static bool process_lay_out(const struct eng_node *node, struct process_plan *pl
     return false;
 }
 
+/* The shortest time to live paces the sweeps. */
+static void process_pace(const struct eng_node *node, struct process_plan *plan)
+{
+    plan->sweep_ttl_us = plan->ttl_us;
+    plan->sweep_clock = plan->ttl_clock;
+    for (uint32_t i = 0; node->states && i < node->states->count; i++) {
+        const struct pen_state *state = node->states->states[i].state;
+        bool is_shorter = plan->sweep_ttl_us == 0 || state->ttl < plan->sweep_ttl_us;
+        if (state->ttl <= 0 || !is_shorter) continue;
+        plan->sweep_ttl_us = state->ttl;
+        plan->sweep_clock = state->ttl_clock;
+    }
+}
+
 static bool process_prepare(struct eng_node *node, char *reason, uint32_t reason_bytes)
 {
     const struct pen_process *options = node->options;
@@ -65,6 +79,7 @@ static bool process_prepare(struct eng_node *node, char *reason, uint32_t reason
     plan->one_by_one = plan->has_texts || (node->states && node->states->settles);
     plan->ttl_us = options->ttl;
     plan->ttl_clock = options->ttl_clock;
+    process_pace(node, plan);
     return process_lay_out(node, plan, reason, reason_bytes);
 }
 
@@ -300,6 +315,7 @@ static void process_watermark(pen_context *ctx, int64_t watermark_us)
 static unsigned process_fire(pen_context *ctx)
 {
     const struct process_plan *plan = ctx->node->compiled;
+    struct process *self = ctx->self;
     unsigned work = 0;
 
     if (ctx->firing) {
@@ -311,10 +327,9 @@ static unsigned process_fire(pen_context *ctx)
         process_show(ctx);
         eng_pass_watermark(ctx, ctx->watermark_us);
     }
-    if (ctx->timers)
+    if (ctx->timers && eng_wheel_count(self->timers.wheels[PEN_CLOCK_TIME]) > 0)
         eng_process_fire_due(ctx, PEN_CLOCK_TIME, eng_worker_wall_us(ctx->worker), &work);
-    if (plan->ttl_us > 0 || (ctx->states && ctx->states->plan->expires))
-        work += eng_process_sweep(ctx);
+    if (plan->sweep_ttl_us > 0) work += eng_process_sweep(ctx);
     if (work > 0) process_show(ctx);
     eng_context_reset_text(ctx);
     return work;

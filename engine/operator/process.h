@@ -25,6 +25,8 @@ struct process_plan {
     bool one_by_one;     /* a call for each record: there are working copies to be written back */
     pen_duration ttl_us; /* 0: keys stay */
     enum pen_clock_kind ttl_clock;
+    pen_duration sweep_ttl_us; /* the shortest, of keys and of states; 0: nothing expires */
+    enum pen_clock_kind sweep_clock;
     uint32_t stamp_offset, timers_offset, heads_offset;
     uint32_t entry_bytes;
 };

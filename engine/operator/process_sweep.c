@@ -19,33 +19,17 @@ struct sweep_dead {
     uint32_t key_bytes;
 };
 
-/* The shortest time to live, and by which clock. */
-static pen_duration sweep_ttl(const pen_context *ctx, enum pen_clock_kind *clock)
-{
-    const struct process_plan *plan = ctx->node->compiled;
-    pen_duration ttl_us = plan->ttl_us;
-
-    *clock = plan->ttl_clock;
-    for (uint32_t i = 0; ctx->states && i < ctx->states->plan->count; i++) {
-        const struct pen_state *state = ctx->states->plan->states[i].state;
-        if (state->ttl <= 0 || (ttl_us > 0 && state->ttl >= ttl_us)) continue;
-        ttl_us = state->ttl;
-        *clock = state->ttl_clock;
-    }
-    return ttl_us;
-}
-
 /* Begins a sweep when it is time. */
 static bool sweep_begin(pen_context *ctx)
 {
+    const struct process_plan *plan = ctx->node->compiled;
     struct process *self = ctx->self;
-    enum pen_clock_kind clock;
-    pen_duration pause_us = sweep_ttl(ctx, &clock) / 4;
-    int64_t now_us = eng_states_now(ctx, clock);
+    pen_duration pause_us = plan->sweep_ttl_us / 4;
+    int64_t now_us = eng_states_now(ctx, plan->sweep_clock);
 
     if (now_us <= ENG_WATERMARK_NONE) return false; /* no event time yet */
     if (self->swept_us != INT64_MIN && !eng_states_is_over(self->swept_us, pause_us + 1, now_us)) {
-        if (clock == PEN_CLOCK_TIME)
+        if (plan->sweep_clock == PEN_CLOCK_TIME)
             eng_worker_wake_at_wall(ctx->worker, self->swept_us + pause_us + 1);
         return false;
     }

@@ -37,11 +37,8 @@ struct timers_due {
 static void timers_find(struct process *self, const struct timers_due *due, uint32_t from,
                         void **entries)
 {
-    const struct eng_key *key = self->keyed.key;
-    bool fixed = !key->has_text && key->size_bytes > 0;
-
-    eng_table_find_writable(self->keyed.table, due->count - from, due->hashes + from,
-                            due->keys + from, fixed ? NULL : due->key_sizes + from, entries + from);
+    eng_keyed_look_up(&self->keyed, due->count - from, due->hashes + from, due->keys + from,
+                      due->key_sizes + from, entries + from);
 }
 
 /* The time that what it emits has: its own, or by the clock one that no watermark has passed. */
@@ -91,7 +88,6 @@ static void timers_call(pen_context *ctx, struct timers_due *due, const uint32_t
     const void *keys[ENG_BATCH_RECORDS_MAX];
     uint32_t sizes[ENG_BATCH_RECORDS_MAX];
     void *mine[ENG_BATCH_RECORDS_MAX];
-    bool fixed = !self->keyed.key->has_text && self->keyed.key->size_bytes > 0;
 
     for (uint32_t i = 0; i < count; i++) {
         uint32_t c = chosen[i];
@@ -108,7 +104,7 @@ static void timers_call(pen_context *ctx, struct timers_due *due, const uint32_t
             .hashes = hashes + at,
         };
         ctx->key_images = keys + at;
-        ctx->key_sizes = fixed ? NULL : sizes + at;
+        ctx->key_sizes = eng_key_is_fixed(self->keyed.key) ? NULL : sizes + at;
         self->keyed.images = ctx->key_images; /* for a key that is forgotten */
         memcpy(self->keyed.sizes, sizes + at, run.count * sizeof *sizes);
         self->timers.numbers = self->numbers + at;
@@ -116,8 +112,8 @@ static void timers_call(pen_context *ctx, struct timers_due *due, const uint32_t
         at += done;
         if (done == 0) break;
         if (ctx->forget && at < count) /* entries have moved */
-            eng_table_find_writable(self->keyed.table, count - at, hashes + at, keys + at,
-                                    fixed ? NULL : sizes + at, mine + at);
+            eng_keyed_look_up(&self->keyed, count - at, hashes + at, keys + at, sizes + at,
+                              mine + at);
     }
     self->timers.numbers = NULL;
     ctx->key_images = NULL;
@@ -157,9 +153,10 @@ bool eng_process_fire_due(pen_context *ctx, enum pen_clock_kind clock, int64_t u
 {
     struct process *self = ctx->self;
     struct eng_wheel *wheel = self->timers.wheels[clock];
-    struct timers_due due = {.clock = clock};
+    struct timers_due due; /* some kilobytes, of which `count` are in use */
     bool more = true;
 
+    due.clock = clock;
     for (uint32_t turn = 0; turn < TIMERS_TURNS_MAX && more; turn++) {
         int32_t taken = eng_wheel_take(wheel, until_us, due.items, ENG_BATCH_RECORDS_MAX, &more);
         if (taken < 0) {
