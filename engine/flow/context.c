@@ -172,11 +172,21 @@ void eng_context_take(pen_context *ctx, const struct eng_batch *batch)
     eng_context_reset_text(ctx);
 }
 
-uint32_t eng_context_call(pen_context *ctx, const struct pen_function *function,
-                          const struct eng_batch *batch, void *const *states, uint8_t *results)
+/* The user's loop over the view that was made of a batch. */
+static void context_run(pen_context *ctx, const struct pen_function *function,
+                        const struct eng_batch *batch)
 {
     ctx->batch = batch;
     ctx->function = function;
+    function->loop(ctx, &ctx->view);
+    eng_context_deliver(ctx);
+    ctx->batch = NULL;
+    ctx->room.current = 0;
+}
+
+uint32_t eng_context_call(pen_context *ctx, const struct pen_function *function,
+                          const struct eng_batch *batch, void *const *states, uint8_t *results)
+{
     ctx->view = (struct pen_batch){
         .count = batch->count,
         .current = &ctx->room.current,
@@ -184,28 +194,20 @@ uint32_t eng_context_call(pen_context *ctx, const struct pen_function *function,
         .states = states,
         .results = results,
     };
-    function->loop(ctx, &ctx->view);
-    eng_context_deliver(ctx);
-    ctx->batch = NULL;
-    ctx->room.current = 0;
+    context_run(ctx, function, batch);
     return ctx->view.count;
 }
 
 void eng_context_call_pairs(pen_context *ctx, const struct pen_function *function,
                             const struct eng_batch *batch, const void *const *others)
 {
-    ctx->batch = batch;
-    ctx->function = function;
     ctx->view = (struct pen_batch){
         .count = batch->count,
         .current = &ctx->room.current,
         .records = batch->records,
         .others = others,
     };
-    function->loop(ctx, &ctx->view);
-    eng_context_deliver(ctx);
-    ctx->batch = NULL;
-    ctx->room.current = 0;
+    context_run(ctx, function, batch);
     eng_context_reset_text(ctx);
 }
 

@@ -87,7 +87,6 @@ void eng_memory_count(struct eng_worker *worker)
             if (eng_exchange_is_blocked(exchange)) waiting_bytes += exchange->memory_bytes;
         }
     shm_store_release(&worker->place->queued_bytes, waiting_bytes);
-    if (board->memory_limit_bytes == 0) return;
     if (all_bytes > worker->queues_granted_bytes) {
         /* What is queued is there already: it is counted even when it is too much. */
         uint64_t need_bytes = all_bytes - worker->queues_granted_bytes;

@@ -39,7 +39,7 @@ void eng_memory_share(struct eng_board *board, uint64_t limit_bytes, uint64_t fi
 /* In a worker: its arena asks for pieces from here on. */
 void eng_memory_open(struct eng_worker *worker);
 
-/* Once a step: queues are counted, and whether sources are to wait. */
+/* Once a step, with a limit: queues are counted, and whether sources are to wait. */
 void eng_memory_count(struct eng_worker *worker);
 
 /* When the job fails because of it: where the memory of this worker is. Returns the bytes used. */

@@ -130,7 +130,7 @@ static char *state_find_element(pen_context *ctx, const struct state_use *use,
     if (state_is_value(use))
         element = *eng_state_present(use->head) ? use->head + 8 : NULL;
     else
-        element = eng_dict_find_writable(eng_state_dict(use->head), key);
+        element = eng_dict_find(eng_state_dict(use->head), key);
     if (!element || use->plan->state->ttl <= 0) return element;
     if (!state_is_over(ctx, use, *eng_state_stamp(element))) return element;
     state_remove_element(use, element, key);

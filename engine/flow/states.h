@@ -18,7 +18,7 @@
  * and forgetting a key frees what hangs on its entry.
  *
  * Working copies. A record of fixed size is changed where it lies. One with texts cannot be:
- * pen_dict_at and pen_value_at hand out a copy (eng_keep.h) on which pen_keep works, and
+ * pen_dict_at and pen_value_at hand out a copy (struct eng_keep) on which pen_keep works, and
  * eng_states_settle writes it back when the function has returned. The class calls the function
  * for one record at a time then (plan->settles).
  *

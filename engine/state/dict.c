@@ -209,11 +209,6 @@ void *eng_dict_find(const struct eng_dict *dict, const struct eng_dict_key *key)
     return index < 0 ? NULL : dict_element(dict, (uint64_t)index) + 1;
 }
 
-void *eng_dict_find_writable(struct eng_dict *dict, const struct eng_dict_key *key)
-{
-    return eng_dict_find(dict, key);
-}
-
 /* ---- Adding ---------------------------------------------------------------------------------- */
 
 /* Room for one more in a packed dict of fewer than DICT_PACKED_MAX. False: refused. */

@@ -64,10 +64,8 @@ static inline struct eng_dict_key eng_dict_text(const void *bytes, uint32_t size
     return (struct eng_dict_key){.bytes = bytes != NULL ? bytes : "", .size_bytes = size_bytes};
 }
 
-/* NULL: it is not there. For reading. */
+/* NULL: it is not there. May be written to. */
 void *eng_dict_find(const struct eng_dict *dict, const struct eng_dict_key *key);
-/* The same for writing. Never refused. */
-void *eng_dict_find_writable(struct eng_dict *dict, const struct eng_dict_key *key);
 
 /* Finds or inserts. *added (may be NULL) tells which. NULL: the arena refused, nothing changed.
  * value_bytes is at most ENG_DICT_VALUE_BYTES_MAX, may be 0, and is always the same for one dict.
