@@ -46,12 +46,7 @@ pen_stream pen_add_async(pen_stream from, const struct pen_async *given)
     const struct graph_stream *stream = eng_call_stream(&call, from);
     if (!stream) return eng_call_give_up(&call, &common);
 
-    const struct eng_layout *out = NULL;
-    options->each = eng_call_function(&call, options->each, PEN_IS_MAP, NULL);
-    if (options->each) {
-        eng_call_fits(&call, "it", options->each->in, stream->layout->schema);
-        out = eng_call_layout(&call, options->each->out, "its result");
-    }
+    const struct eng_layout *out = eng_call_each(&call, &options->each, stream->layout);
     async_check(&call, options);
     eng_call_common(&call, &common);
     if (call.failed) return eng_call_give_up(&call, &common);

@@ -293,6 +293,15 @@ void eng_call_fits(struct eng_call *call, const char *subject, const struct pen_
     eng_call_same(call, wanted, carried, words, "the stream carries");
 }
 
+const struct eng_layout *eng_call_each(struct eng_call *call, const struct pen_function **each,
+                                       const struct eng_layout *records)
+{
+    *each = eng_call_function(call, *each, PEN_IS_MAP, NULL);
+    if (!*each) return NULL;
+    eng_call_fits(call, "it", (*each)->in, records->schema);
+    return eng_call_layout(call, (*each)->out, "its result");
+}
+
 const struct eng_field *eng_call_field(struct eng_call *call, const struct eng_layout *layout,
                                        const char *name, const char *option)
 {

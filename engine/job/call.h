@@ -58,6 +58,10 @@ const struct eng_layout *eng_call_layout(struct eng_call *call, const struct pen
  * "on_rule learn". */
 void eng_call_fits(struct eng_call *call, const char *subject, const struct pen_schema *wanted,
                    const struct pen_schema *carried);
+/* The PEN_MAP function of an operator about the records of a stream: filled in *each. The layout of
+ * what it gives, or NULL: a mistake. */
+const struct eng_layout *eng_call_each(struct eng_call *call, const struct pen_function **each,
+                                       const struct eng_layout *records);
 /* Two schemas that must be the same for another reason: told in these words. */
 bool eng_call_same(struct eng_call *call, const struct pen_schema *a, const struct pen_schema *b,
                    const char *words_a, const char *words_b);

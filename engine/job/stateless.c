@@ -17,12 +17,7 @@ pen_stream pen_add_map(pen_stream from, const struct pen_map *given)
     const struct graph_stream *stream = eng_call_stream(&call, from);
     if (!stream) return eng_call_give_up(&call, &common);
 
-    const struct eng_layout *out = NULL;
-    options->each = eng_call_function(&call, options->each, PEN_IS_MAP, NULL);
-    if (options->each) {
-        eng_call_fits(&call, "it", options->each->in, stream->layout->schema);
-        out = eng_call_layout(&call, options->each->out, "its result");
-    }
+    const struct eng_layout *out = eng_call_each(&call, &options->each, stream->layout);
     if (options->on_rule)
         eng_call_mistake(&call, ".on_rule is for pen_map_broadcast, which has a stream of rules");
     eng_call_common(&call, &common);
@@ -48,12 +43,7 @@ pen_stream pen_add_map_broadcast(pen_stream from, pen_stream rules_from,
     const struct graph_stream *rules = eng_call_stream(&call, rules_from);
     if (!stream || !rules) return eng_call_give_up(&call, &common);
 
-    const struct eng_layout *out = NULL;
-    options->each = eng_call_function(&call, options->each, PEN_IS_MAP, NULL);
-    if (options->each) {
-        eng_call_fits(&call, "it", options->each->in, stream->layout->schema);
-        out = eng_call_layout(&call, options->each->out, "its result");
-    }
+    const struct eng_layout *out = eng_call_each(&call, &options->each, stream->layout);
     options->on_rule = eng_call_function(&call, options->on_rule, PEN_IS_RULE, "on_rule");
     if (options->on_rule)
         eng_call_fits(&call, "on_rule", options->on_rule->in, rules->layout->schema);
