@@ -11,13 +11,6 @@ struct distinct {
     int64_t present; /* values with a count above zero; with inserts only the dict knows it */
 };
 
-/* 0.0 and -0.0 are one number. */
-static int64_t distinct_rank(const struct eng_field *field, int64_t rank)
-{
-    bool real = field->type == PEN_TYPE_FLOAT || field->type == PEN_TYPE_DOUBLE;
-    return real && rank == -1 ? 0 : rank;
-}
-
 static bool distinct_change(pen_context *ctx, const struct eng_aggregate_plan *plan,
                             const struct eng_aggregate_step *step, struct distinct *distinct,
                             const struct eng_dict_key *key, int64_t by)
@@ -53,7 +46,7 @@ static bool distinct_add(pen_context *ctx, const struct eng_aggregate_plan *plan
         struct eng_dict_key key;
         if (!plain && signs[i] == 0) continue;
         if (has_rank) {
-            key = eng_dict_number(distinct_rank(step->from, ranks[i]));
+            key = eng_dict_number(eng_aggregate_same_rank(step->from, ranks[i]));
         } else {
             pen_view bytes = eng_aggregate_bytes(step->from, batch->records[i], wide);
             key = eng_dict_text(bytes.data, bytes.size_bytes);

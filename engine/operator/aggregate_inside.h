@@ -92,6 +92,12 @@ bool eng_aggregate_has_rank(const struct eng_field *field);
 /* Of every record, null or not; what a null one gives means nothing. */
 void eng_aggregate_ranks(const struct eng_field *field, const struct eng_batch *batch,
                          int64_t *ranks);
+/* The same for who asks which values are equal: 0.0 and -0.0 are one number, and have one rank. */
+static inline int64_t eng_aggregate_same_rank(const struct eng_field *field, int64_t rank)
+{
+    bool real = field->type == PEN_TYPE_FLOAT || field->type == PEN_TYPE_DOUBLE;
+    return real && rank == -1 ? 0 : rank;
+}
 /* The value with that rank, into a field of the same type. */
 void eng_aggregate_set_rank(const struct eng_aggregate_step *step, int64_t rank,
                             struct eng_builder *result);

@@ -29,14 +29,13 @@ static bool about_add(pen_context *ctx, const struct eng_aggregate_plan *plan,
     uint64_t hashes[ENG_BATCH_RECORDS_MAX];
     int8_t signs[ENG_BATCH_RECORDS_MAX];
     bool plain = eng_aggregate_signs(step, batch, signs);
-    bool real = step->from->type == PEN_TYPE_FLOAT || step->from->type == PEN_TYPE_DOUBLE;
     char wide[ENG_AGGREGATE_WIDE_BYTES];
 
     if (eng_aggregate_has_rank(step->from)) {
         eng_aggregate_ranks(step->from, batch, ranks);
         for (uint32_t i = 0; i < batch->count; i++) {
-            if (real && ranks[i] == -1) ranks[i] = 0; /* -0.0 and 0.0 are one number */
-            hashes[i] = shm_hash(&ranks[i], sizeof ranks[i]);
+            int64_t rank = eng_aggregate_same_rank(step->from, ranks[i]);
+            hashes[i] = shm_hash(&rank, sizeof rank);
         }
     } else {
         for (uint32_t i = 0; i < batch->count; i++) {
