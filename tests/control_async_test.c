@@ -4,9 +4,8 @@
  * planned and with tiny rings. The function sleeps for up to 3 ms, emits none, one or two results
  * and rejects some records; sinks compare with what a plain loop says. What helpers do that no
  * record tells (opening, tries) is counted in memory that they share with the test. */
-#include "engine/control/local.h"
+#include "tests/local_jobs.h"
 
-#include <CUnit/Basic.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -57,14 +56,6 @@ static struct {
     uint64_t count;
     const char *how; /* what the function does to some records */
 } job_settings;
-
-static uint64_t mix(uint64_t z)
-{
-    z += 0x9e3779b97f4a7c15u;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
 
 static bool how(const char *word)
 {
@@ -134,7 +125,7 @@ static void look_up(pen_context *ctx, const struct question *question)
     if (question->number % 10 == 7 && is_struck(question->number)) strike(ctx);
     shm_raise(&shared->most, shm_add(&shared->begun, 1) + 1 - shm_load_own(&shared->ended));
     if (how("gate")) wait_at_gate();
-    if (how("sleep")) sleep_ns(mix((uint64_t)question->number) % (3 * MS));
+    if (how("sleep")) sleep_ns(local_mix((uint64_t)question->number) % (3 * MS));
     pen_counter_add(ctx, 1, question->number);
     if (question->number % 17 == 16)
         pen_reject(ctx, "%d is a multiple", (int)question->number);
@@ -177,7 +168,7 @@ static char reasons[RECORDS][128];
 static uint32_t text_bytes(int64_t number)
 {
     if (how("large")) return number % 50 == 1 ? TEXT_BYTES : 10;
-    return (uint32_t)(mix((uint64_t)number) % 60);
+    return (uint32_t)(local_mix((uint64_t)number) % 60);
 }
 
 static enum pen_taken see(pen_context *ctx, const struct answer *answer)
@@ -243,7 +234,7 @@ static void plan(pen_context *ctx)
 static enum pen_poll poll_questions(pen_context *ctx, struct part *part)
 {
     char *text = malloc(TEXT_BYTES);
-    uint64_t some = mix((uint64_t)part->next) % 7 + 1;
+    uint64_t some = local_mix((uint64_t)part->next) % 7 + 1;
 
     CHECK(text != NULL);
     for (; some > 0 && part->next < (int64_t)job_settings.count; some--) {
@@ -444,7 +435,7 @@ static void no_record_makes_no_helper(void)
  * before it. */
 static void pass_on(pen_context *ctx, const struct answer *answer)
 {
-    if (answer->number % 4 == 0) sleep_ns(mix((uint64_t)answer->number) % MS);
+    if (answer->number % 4 == 0) sleep_ns(local_mix((uint64_t)answer->number) % MS);
     pen_send(ctx, answer, answer);
 }
 PEN_MAP(pass_on, answer, answer);
@@ -453,7 +444,7 @@ static uint64_t offers;
 
 static enum pen_taken see_sometimes(pen_context *ctx, const struct answer *answer)
 {
-    if (mix(offers++) % 3 != 0) return PEN_AGAIN;
+    if (local_mix(offers++) % 3 != 0) return PEN_AGAIN;
     return see(ctx, answer);
 }
 PEN_SINK(see_sometimes, answer);

@@ -4,9 +4,8 @@
  * time that came before it in its split, so a sink can tell whether it was late there already: no
  * other record may be behind the watermark. Where the order of records is known, the watermark that
  * each one sees is that of a plain loop. */
-#include "engine/control/local.h"
+#include "tests/local_jobs.h"
 
-#include <CUnit/Basic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,14 +28,6 @@ struct reading {
 };
 PEN_RECORD(reading, at, other, mark, part, index, largest_before_us);
 
-static uint64_t mix(uint64_t z)
-{
-    z += 0x9e3779b97f4a7c15u;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
-
 /* ---- The source ------------------------------------------------------------------------------ */
 
 static struct {
@@ -55,7 +46,7 @@ static bool is_open[PARTS_MAX];
  * overlap: such records are late at their own part. */
 static int64_t time_of(int64_t part, int64_t index)
 {
-    uint64_t random = mix((uint64_t)(part * 1000003 + index));
+    uint64_t random = local_mix((uint64_t)(part * 1000003 + index));
     int64_t base = scene.sorted ? (part * scene.records + index) * 1000 : index * 1000;
     return base - (int64_t)(random % (scene.sorted ? 4000 : 8000));
 }
@@ -84,7 +75,7 @@ static void close_part(pen_context *ctx)
 static enum pen_poll poll_part(pen_context *ctx, struct part *part)
 {
     uint64_t *polls = pen_local(ctx, sizeof *polls);
-    uint64_t random = mix((uint64_t)part->number * 7919 + (*polls)++);
+    uint64_t random = local_mix((uint64_t)part->number * 7919 + (*polls)++);
 
     if (random % 4 == 0) return PEN_IDLE;
     for (uint64_t i = 0;

@@ -3,9 +3,8 @@
  * Method: a sink adds up hashes of the rows that come out, and takes off those that are taken back;
  * a plain loop over all records adds up the same. A key has so many partners that no join can give
  * them in one go. */
-#include "engine/control/local.h"
+#include "tests/local_jobs.h"
 
-#include <CUnit/Basic.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,17 +24,9 @@ struct pair {
 };
 PEN_RECORD(pair, left, right);
 
-static uint64_t mix(uint64_t z)
-{
-    z += 0x9e3779b97f4a7c15u;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
-
 static struct event event_at(uint64_t index, uint64_t side)
 {
-    uint64_t random = mix(index * 2 + side);
+    uint64_t random = local_mix(index * 2 + side);
     return (struct event){.key = random % KEYS,
                           .at = {((int64_t)index * 10 - (int64_t)(random >> 32) % JITTER) * UNIT +
                                  (int64_t)index}, /* no two of a side are equal */
@@ -68,7 +59,7 @@ static int64_t rows, expected_rows;
 
 static uint64_t row_hash(int64_t left, int64_t right, int64_t at)
 {
-    return mix(mix(mix((uint64_t)left) + (uint64_t)right) + (uint64_t)at);
+    return local_mix(local_mix(local_mix((uint64_t)left) + (uint64_t)right) + (uint64_t)at);
 }
 
 static enum pen_taken see(pen_context *ctx, const struct pair *pair)
@@ -112,30 +103,22 @@ static pen_keyed right_of(pen_graph *graph)
     return pen_key_by(pen_event_time(made, "at", .out_of_order = JITTER * UNIT), "key");
 }
 
+static void nothing_seen(void)
+{
+    sum = 0;
+    rows = 0;
+}
+
+static void is_as_expected(const struct eng_local *local)
+{
+    (void)local;
+    CU_ASSERT_EQUAL(rows, expected_rows);
+    CU_ASSERT_EQUAL(sum, expected);
+}
+
 static void run_everywhere(void (*job)(pen_graph *))
 {
-    static const uint32_t parallelisms[] = {1, 2, 3, 8};
-    char reason[4096];
-
-    for (uint32_t p = 0; p < 4; p++)
-        for (uint32_t tiny = 0; tiny < 2; tiny++) {
-            struct eng_local local;
-            struct eng_local_options options = {.parallelism = parallelisms[p],
-                                                .ring_bytes = tiny ? SHM_RING_BYTES_MIN : 0};
-            sum = 0;
-            rows = 0;
-            if (eng_local_open(&local, job, &options, reason, sizeof reason) < 0) {
-                fprintf(stderr, "%s\n", reason);
-                CU_FAIL_FATAL("the job does not open");
-            }
-            if (eng_local_run(&local) < 0) {
-                fprintf(stderr, "%s\n", eng_local_failure(&local));
-                CU_FAIL("the job failed");
-            }
-            CU_ASSERT_EQUAL(rows, expected_rows);
-            CU_ASSERT_EQUAL(sum, expected);
-            eng_local_close(&local);
-        }
+    local_run_everywhere(job, nothing_seen, is_as_expected);
     expected = 0;
     expected_rows = 0;
 }

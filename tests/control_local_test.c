@@ -5,9 +5,8 @@
  * Method: the real graph, planner, workers and rings; workers are stepped in turn. Sinks add what
  * they see to counters of this test. Every job runs at several parallelisms, and with rings so
  * small that they are full most of the time. */
-#include "engine/control/local.h"
+#include "tests/local_jobs.h"
 
-#include <CUnit/Basic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,46 +24,11 @@ struct tally {
 };
 PEN_RECORD(tally, key, count);
 
-static uint64_t mix(uint64_t z)
-{
-    z += 0x9e3779b97f4a7c15u;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
-
 static void make(pen_context *ctx, uint64_t index)
 {
-    pen_emit(ctx, event, .key = mix(index) % KEYS, .value = (int64_t)index);
+    pen_emit(ctx, event, .key = local_mix(index) % KEYS, .value = (int64_t)index);
 }
 PEN_GENERATE(make, event);
-
-/* Runs a job at parallelisms 1, 2, 3 and 8, with planned and with tiny rings; `check` after each.
- */
-static void run_everywhere(void (*job)(pen_graph *), void (*reset)(void),
-                           void (*check)(const struct eng_local *))
-{
-    static const uint32_t parallelisms[] = {1, 2, 3, 8};
-    char reason[4096];
-
-    for (uint32_t p = 0; p < 4; p++)
-        for (uint32_t tiny = 0; tiny < 2; tiny++) {
-            struct eng_local local;
-            struct eng_local_options options = {.parallelism = parallelisms[p],
-                                                .ring_bytes = tiny ? SHM_RING_BYTES_MIN : 0};
-            reset();
-            if (eng_local_open(&local, job, &options, reason, sizeof reason) < 0) {
-                fprintf(stderr, "%s\n", reason);
-                CU_FAIL_FATAL("the job does not open");
-            }
-            if (eng_local_run(&local) < 0) {
-                fprintf(stderr, "%s\n", eng_local_failure(&local));
-                CU_FAIL("the job failed");
-            }
-            check(&local);
-            eng_local_close(&local);
-        }
-}
 
 /* ---- Keyed count ----------------------------------------------------------------------------- */
 
@@ -109,7 +73,7 @@ static void keyed_count_check(const struct eng_local *local)
 {
     int64_t model[KEYS] = {0};
     for (uint64_t i = 0; i < RECORDS; i++)
-        model[mix(i) % KEYS]++;
+        model[local_mix(i) % KEYS]++;
     CU_ASSERT_EQUAL(memcmp(model, largest, sizeof model), 0);
     CU_ASSERT_EQUAL(sightings, RECORDS);
     CU_ASSERT_EQUAL(out_of_order, 0);
@@ -119,7 +83,7 @@ static void keyed_count_check(const struct eng_local *local)
 
 static void every_record_is_counted_once_and_in_order(void)
 {
-    run_everywhere(keyed_count_job, keyed_count_reset, keyed_count_check);
+    local_run_everywhere(keyed_count_job, keyed_count_reset, keyed_count_check);
 }
 
 /* ---- Texts, large and small ------------------------------------------------------------------ */
@@ -136,7 +100,7 @@ static uint64_t words_seen, words_wrong, words_sum;
 /* 0 to 60 bytes mostly, sometimes thousands, once a while far more than a ring of 4 KiB. */
 static uint32_t words_bytes(uint64_t number)
 {
-    uint64_t kind = mix(number) % 200;
+    uint64_t kind = local_mix(number) % 200;
     if (kind == 0) return 20000;
     if (kind < 10) return 900;
     return (uint32_t)(kind % 61);
@@ -207,7 +171,7 @@ static void words_check(const struct eng_local *local)
 
 static void texts_of_any_size_arrive_whole(void)
 {
-    run_everywhere(words_job, words_reset, words_check);
+    local_run_everywhere(words_job, words_reset, words_check);
 }
 
 /* ---- Map, filter, union, side outputs -------------------------------------------------------- */
@@ -278,7 +242,7 @@ static void flow_check(const struct eng_local *local)
 
 static void none_one_many_union_and_sides_add_up(void)
 {
-    run_everywhere(flow_job, flow_reset, flow_check);
+    local_run_everywhere(flow_job, flow_reset, flow_check);
 }
 
 /* ---- Broadcast ------------------------------------------------------------------------------- */
@@ -325,7 +289,7 @@ static void broadcast_check(const struct eng_local *local)
 
 static void all_subtasks_see_all_rules_in_one_order(void)
 {
-    run_everywhere(broadcast_job, broadcast_reset, broadcast_check);
+    local_run_everywhere(broadcast_job, broadcast_reset, broadcast_check);
 }
 
 /* ---- Computed keys, state with texts, pen_forget, pen_reject --------------------------------- */
@@ -398,7 +362,7 @@ static void texts_check(const struct eng_local *local)
 {
     uint64_t counts[50] = {0}, expected = 0;
     for (uint64_t i = 0; i < 20000; i++)
-        if (i % 100 != 99 && ++counts[mix(i) % KEYS % 50] % 10 == 0) expected++;
+        if (i % 100 != 99 && ++counts[local_mix(i) % KEYS % 50] % 10 == 0) expected++;
     CU_ASSERT_EQUAL(flushed_count, expected);
     CU_ASSERT_EQUAL(flushed_bytes, 10 * expected);
     CU_ASSERT_EQUAL(eng_local_rejected(local, "events"), 200);
@@ -406,7 +370,7 @@ static void texts_check(const struct eng_local *local)
 
 static void computed_keys_kept_texts_and_forgotten_keys(void)
 {
-    run_everywhere(texts_job, texts_reset, texts_check);
+    local_run_everywhere(texts_job, texts_reset, texts_check);
 }
 
 /* pen_forget with a state of fixed size, several times in one batch. */
@@ -444,13 +408,13 @@ static void threes_check(const struct eng_local *local)
     int64_t counts[KEYS] = {0}, expected = 0;
     (void)local;
     for (uint64_t i = 0; i < RECORDS; i++)
-        if (++counts[mix(i) % KEYS] % 3 == 0) expected++;
+        if (++counts[local_mix(i) % KEYS] % 3 == 0) expected++;
     CU_ASSERT_EQUAL(threes, expected);
 }
 
 static void a_forgotten_key_begins_anew(void)
 {
-    run_everywhere(threes_job, threes_reset, threes_check);
+    local_run_everywhere(threes_job, threes_reset, threes_check);
 }
 
 /* ---- Aggregates ------------------------------------------------------------------------------ */
@@ -506,9 +470,9 @@ static void aggregate_check(const struct eng_local *local)
     (void)local;
     memset(model, 0, sizeof model);
     for (int64_t i = 0; i < RECORDS; i++) {
-        struct total *total = &model[mix((uint64_t)i) % KEYS];
+        struct total *total = &model[local_mix((uint64_t)i) % KEYS];
         if (total->count == 0) total->least = i;
-        total->key = mix((uint64_t)i) % KEYS;
+        total->key = local_mix((uint64_t)i) % KEYS;
         total->count++;
         total->sum += i;
         total->most = i;
@@ -526,7 +490,7 @@ static void aggregate_check(const struct eng_local *local)
 
 static void updates_fold_to_the_plain_sums(void)
 {
-    run_everywhere(aggregate_job, aggregate_reset, aggregate_check);
+    local_run_everywhere(aggregate_job, aggregate_reset, aggregate_check);
 }
 
 /* An aggregate of an aggregate: rows are taken back. */
@@ -570,7 +534,7 @@ static void spread_check(const struct eng_local *local)
     memset(counts, 0, sizeof counts);
     memset(model, 0, sizeof model);
     for (uint64_t i = 0; i < RECORDS; i++)
-        counts[mix(i) % KEYS]++;
+        counts[local_mix(i) % KEYS]++;
     for (uint32_t k = 0; k < KEYS; k++)
         model[counts[k]]++;
     for (uint32_t c = 1; c < RECORDS; c++)
@@ -579,7 +543,7 @@ static void spread_check(const struct eng_local *local)
 
 static void rows_are_taken_back_through_two_aggregates(void)
 {
-    run_everywhere(spread_job, spread_reset, spread_check);
+    local_run_everywhere(spread_job, spread_reset, spread_check);
 }
 
 /* ---- A slow sink ----------------------------------------------------------------------------- */
@@ -589,7 +553,7 @@ static uint64_t slow_seen, slow_sum, slow_refusals, memory_most;
 static enum pen_taken see_slowly(pen_context *ctx, const struct event *event)
 {
     (void)ctx;
-    if (mix(slow_seen + slow_refusals * 7919) % 4 != 0) {
+    if (local_mix(slow_seen + slow_refusals * 7919) % 4 != 0) {
         slow_refusals++;
         return PEN_AGAIN;
     }
@@ -643,7 +607,7 @@ static int64_t last_watermark[8];
 /* Times go up by a second, each up to 5 s out of order. */
 static void make_reading(pen_context *ctx, uint64_t index)
 {
-    int64_t disorder = (int64_t)(mix(index) % 5000000);
+    int64_t disorder = (int64_t)(local_mix(index) % 5000000);
     pen_emit(ctx, reading, .at = {(int64_t)index * 1000000 - disorder},
              .sensor = (int64_t)(index % 7));
 }
@@ -692,7 +656,7 @@ static void time_check(const struct eng_local *local)
 
 static void no_record_is_late_within_the_promised_disorder(void)
 {
-    run_everywhere(time_job, time_reset, time_check);
+    local_run_everywhere(time_job, time_reset, time_check);
 }
 
 /* ---- The end, and failures ------------------------------------------------------------------- */

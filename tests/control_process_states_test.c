@@ -4,9 +4,8 @@
  * Method: records of a generator with disorder; every job runs at parallelisms 1, 2, 3 and 8, with
  * planned and with tiny rings. What a sink has seen does not depend on who ran when, because each
  * job decides by event time only. */
-#include "engine/control/local.h"
+#include "tests/local_jobs.h"
 
-#include <CUnit/Basic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,22 +22,14 @@ struct tally {
 };
 PEN_RECORD(tally, key, bucket, count);
 
-static uint64_t mix(uint64_t z)
-{
-    z += 0x9e3779b97f4a7c15u;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
-
 /* Record i, out of order by DISORDER at most. */
 static struct event event_at(uint64_t i)
 {
-    int64_t late = (int64_t)(mix(i) >> 32) % DISORDER;
+    int64_t late = (int64_t)(local_mix(i) >> 32) % DISORDER;
     int64_t at = (int64_t)i - (late < 0 ? -late : late);
 
     return (struct event){
-        .at = {at < 0 ? 0 : at}, .key = (int64_t)(mix(i) % KEYS) - 10, .value = (int64_t)i};
+        .at = {at < 0 ? 0 : at}, .key = (int64_t)(local_mix(i) % KEYS) - 10, .value = (int64_t)i};
 }
 
 static void make(pen_context *ctx, uint64_t index)
@@ -53,31 +44,6 @@ static pen_keyed events_by_key(pen_graph *graph)
     pen_stream events = pen_generate(graph, make, .id = "events", .count = RECORDS);
     pen_stream timed = pen_event_time(events, "at", .out_of_order = DISORDER + 8);
     return pen_key_by(timed, "key");
-}
-
-static void run_everywhere(void (*job)(pen_graph *), void (*reset)(void),
-                           void (*check)(const struct eng_local *))
-{
-    static const uint32_t parallelisms[] = {1, 2, 3, 8};
-    char reason[4096];
-
-    for (uint32_t p = 0; p < 4; p++)
-        for (uint32_t tiny = 0; tiny < 2; tiny++) {
-            struct eng_local local;
-            struct eng_local_options options = {.parallelism = parallelisms[p],
-                                                .ring_bytes = tiny ? SHM_RING_BYTES_MIN : 0};
-            reset();
-            if (eng_local_open(&local, job, &options, reason, sizeof reason) < 0) {
-                fprintf(stderr, "%s\n", reason);
-                CU_FAIL_FATAL("the job does not open");
-            }
-            if (eng_local_run(&local) < 0) {
-                fprintf(stderr, "%s\n", eng_local_failure(&local));
-                CU_FAIL("the job failed");
-            }
-            check(&local);
-            eng_local_close(&local);
-        }
 }
 
 /* ---- Windows made of timers and a dict ------------------------------------------------------- */
@@ -170,7 +136,7 @@ static void buckets_check(const struct eng_local *local)
 
 static void timers_and_a_dict_make_windows(void)
 {
-    run_everywhere(buckets_job, nothing_seen, buckets_check);
+    local_run_everywhere(buckets_job, nothing_seen, buckets_check);
 }
 
 /* ---- Lists, and values with texts ------------------------------------------------------------ */
@@ -272,7 +238,7 @@ static void collect_check(const struct eng_local *local)
 
 static void values_lists_and_dicts_keep_texts(void)
 {
-    run_everywhere(collect_job, nothing_seen, collect_check);
+    local_run_everywhere(collect_job, nothing_seen, collect_check);
 }
 
 /* ---- Time to live ---------------------------------------------------------------------------- */
@@ -311,7 +277,8 @@ PEN_SINK(note, tally);
 /* Pauses of different lengths between the records of 7 keys. */
 static struct event calm_at(uint64_t i)
 {
-    return (struct event){.at = {(int64_t)(i * 37 + (i / 40) * 300)}, .key = (int64_t)(mix(i) % 7)};
+    return (struct event){.at = {(int64_t)(i * 37 + (i / 40) * 300)},
+                          .key = (int64_t)(local_mix(i) % 7)};
 }
 
 static void make_calm(pen_context *ctx, uint64_t index)
@@ -409,7 +376,7 @@ static void rules_check(const struct eng_local *local)
 
 static void rules_fill_a_broadcast_dict(void)
 {
-    run_everywhere(rules_job, nothing_seen, rules_check);
+    local_run_everywhere(rules_job, nothing_seen, rules_check);
 }
 
 /* ---- Large values ---------------------------------------------------------------------------- */

@@ -4,10 +4,9 @@
  * its windows by the definition of these, and adds up. Rows must be the model's, whatever the
  * parallelism, the rings and the disorder. Rows that are given again must fold to the model's, each
  * step of it right. */
-#include "engine/control/local.h"
+#include "tests/local_jobs.h"
 #include "engine/record/zone.h"
 
-#include <CUnit/Basic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,14 +28,6 @@ struct row {
 };
 PEN_RECORD(row, key, from, to, count, sum, most);
 
-static uint64_t mix(uint64_t z)
-{
-    z += 0x9e3779b97f4a7c15u;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
-
 /* ---- What the test at hand runs -------------------------------------------------------------- */
 
 static struct {
@@ -53,14 +44,14 @@ static struct {
 static struct event event_of(uint64_t index)
 {
     return (struct event){.at = {now.at(index)},
-                          .key = (int64_t)(mix(index * 7 + 1) % KEYS),
-                          .value = (int64_t)(mix(index * 3 + 2) % 1000) - 500};
+                          .key = (int64_t)(local_mix(index * 7 + 1) % KEYS),
+                          .value = (int64_t)(local_mix(index * 3 + 2) % 1000) - 500};
 }
 
 /* 100 a record, up to 3000 out of order. */
 static int64_t at_disorder(uint64_t index)
 {
-    return (int64_t)index * 100 - 600000 - (int64_t)(mix(index) % 3000);
+    return (int64_t)index * 100 - 600000 - (int64_t)(local_mix(index) % 3000);
 }
 
 /* With stretches of nothing, and records that are very late. */
@@ -68,13 +59,13 @@ static int64_t at_jumps(uint64_t index)
 {
     int64_t at = (int64_t)index * 50 + (int64_t)(index / 500) * 7000000;
 
-    return at - (mix(index) % 50 == 0 ? (int64_t)(mix(index + 5) % 60000) : 0);
+    return at - (local_mix(index) % 50 == 0 ? (int64_t)(local_mix(index + 5) % 60000) : 0);
 }
 
 /* Nine hours each: years, over several changes of the clocks. */
 static int64_t at_hours(uint64_t index)
 {
-    return ((int64_t)index - 3000) * 32400000000 + (int64_t)(mix(index) % 1000000);
+    return ((int64_t)index - 3000) * 32400000000 + (int64_t)(local_mix(index) % 1000000);
 }
 
 /* From year 1 to year 9999, and all of them at the epoch. */
@@ -131,8 +122,9 @@ static uint32_t *fold_next;
 
 static struct row *fold_find(const struct row *row, uint32_t *bucket)
 {
-    *bucket = mix((uint64_t)row->to.us * 31 + (uint64_t)row->from.us * 7 + (uint64_t)row->key) %
-              FOLD_BUCKETS;
+    *bucket =
+        local_mix((uint64_t)row->to.us * 31 + (uint64_t)row->from.us * 7 + (uint64_t)row->key) %
+        FOLD_BUCKETS;
     for (uint32_t i = fold_index[*bucket]; i; i = fold_next[i - 1])
         if (row_compare(&rows[i - 1], row) == 0 && rows[i - 1].count > 0) return &rows[i - 1];
     return NULL;
@@ -577,18 +569,18 @@ static uint64_t text_sum, text_rows;
 
 static int64_t saying_at(uint64_t index)
 {
-    return (int64_t)index * 20 - 7000 - (int64_t)(mix(index) % 4000);
+    return (int64_t)index * 20 - 7000 - (int64_t)(local_mix(index) % 4000);
 }
 
 static const char *saying_who(uint64_t index)
 {
     static const char *const names[] = {"a", "", "a long name, longer than what fits in", "b", "c"};
-    return names[mix(index + 1) % 5];
+    return names[local_mix(index + 1) % 5];
 }
 
 static const char *saying_what(uint64_t index, char *to)
 {
-    sprintf(to, "%.*s%u", (int)(index % 7), "zyxwvut", (unsigned)(mix(index + 2) % 100));
+    sprintf(to, "%.*s%u", (int)(index % 7), "zyxwvut", (unsigned)(local_mix(index + 2) % 100));
     return to;
 }
 
@@ -603,9 +595,9 @@ PEN_GENERATE(make_saying, saying);
 
 static uint64_t text_hash(uint64_t hash, const char *text, size_t bytes)
 {
-    hash = mix(hash + bytes);
+    hash = local_mix(hash + bytes);
     for (size_t i = 0; i < bytes; i++)
-        hash = mix(hash ^ (uint8_t)text[i]);
+        hash = local_mix(hash ^ (uint8_t)text[i]);
     return hash;
 }
 
@@ -614,7 +606,7 @@ static enum pen_taken see_sayings(pen_context *ctx, const struct sayings *row)
     enum pen_row kind = pen_row(ctx);
     pen_view who = pen_view_of(&row->who), all = pen_view_of(&row->all);
     pen_view most = pen_view_of(&row->most);
-    uint64_t hash = mix((uint64_t)row->from.us ^ mix((uint64_t)row->to.us));
+    uint64_t hash = local_mix((uint64_t)row->from.us ^ local_mix((uint64_t)row->to.us));
     bool back = kind == PEN_UPDATE_BEFORE || kind == PEN_DELETE;
 
     hash = text_hash(hash, who.data, who.size_bytes);
@@ -684,7 +676,7 @@ static uint64_t text_model_sum(void)
 
     for (uint32_t i = 0; i < text_model_count; i++) {
         const struct text_row *row = &text_model[i];
-        uint64_t hash = mix((uint64_t)row->from ^ mix((uint64_t)row->to));
+        uint64_t hash = local_mix((uint64_t)row->from ^ local_mix((uint64_t)row->to));
         hash = text_hash(hash, row->who, strlen(row->who));
         hash = text_hash(hash, row->all, strlen(row->all));
         sum += text_hash(hash, row->most, strlen(row->most));
