@@ -2,7 +2,7 @@
  *
  * Pure functions of an index, so that programs and jobs, in any language, make the same records.
  * The jobs are users' programs: this is all that they share with the measuring programs, beside the
- * histogram in latency.h. */
+ * histogram in latency.h. What jobs share among themselves is in jobs/total.h. */
 #ifndef BENCH_MIX_H
 #define BENCH_MIX_H
 

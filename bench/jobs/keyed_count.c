@@ -14,8 +14,7 @@
  */
 #include <penstock.h>
 
-#include <stdio.h>
-
+#include "bench/jobs/total.h"
 #include "bench/mix.h"
 
 struct event {
@@ -56,38 +55,18 @@ PEN_PROCESS(count, event, tally, counted);
 
 /* ---- The sum --------------------------------------------------------------------------------- */
 
-struct total {
-    uint64_t sum;
-    uint64_t records;
-};
-
 static enum pen_taken add_up(pen_context *ctx, const struct counted *counted)
 {
     struct total *total = pen_local(ctx, sizeof *total);
     total->sum += (uint64_t)counted->count;
-    total->records++;
+    total->count++;
     return PEN_TAKEN;
 }
 PEN_SINK(add_up, counted);
 
 static void tell(pen_context *ctx)
 {
-    const struct total *total = pen_local(ctx, sizeof *total);
-    const char *path = pen_format(ctx, "%s.%u", settings.sums, pen_subtask(ctx));
-
-    if (settings.sums[0] == 0) {
-        pen_log(ctx, "%llu records, the counts' sum is %llu", (unsigned long long)total->records,
-                (unsigned long long)total->sum);
-        return;
-    }
-    FILE *file = fopen(path, "w");
-    if (!file) {
-        pen_fail(ctx, "%s cannot be written", path);
-        return;
-    }
-    fprintf(file, "{\"records\":%llu,\"sum\":%llu}\n", (unsigned long long)total->records,
-            (unsigned long long)total->sum);
-    if (fclose(file) != 0) pen_fail(ctx, "%s cannot be written", path);
+    total_tell(ctx, settings.sums, "records", "counts' sum");
 }
 
 void pen_job(pen_graph *graph)

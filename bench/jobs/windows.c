@@ -17,8 +17,7 @@
  */
 #include <penstock.h>
 
-#include <stdio.h>
-
+#include "bench/jobs/total.h"
 #include "bench/mix.h"
 
 struct event {
@@ -46,38 +45,18 @@ static void make(pen_context *ctx, uint64_t index)
 }
 PEN_GENERATE(make, event);
 
-struct total {
-    uint64_t sum;
-    uint64_t rows;
-};
-
 static enum pen_taken add_up(pen_context *ctx, const struct counted *counted)
 {
     struct total *total = pen_local(ctx, sizeof *total);
     total->sum += (uint64_t)counted->count * (uint64_t)counted->count;
-    total->rows++;
+    total->count++;
     return PEN_TAKEN;
 }
 PEN_SINK(add_up, counted);
 
 static void tell(pen_context *ctx)
 {
-    const struct total *total = pen_local(ctx, sizeof *total);
-    const char *path = pen_format(ctx, "%s.%u", settings.sums, pen_subtask(ctx));
-
-    if (settings.sums[0] == 0) {
-        pen_log(ctx, "%llu rows, the squares' sum is %llu", (unsigned long long)total->rows,
-                (unsigned long long)total->sum);
-        return;
-    }
-    FILE *file = fopen(path, "w");
-    if (!file) {
-        pen_fail(ctx, "%s cannot be written", path);
-        return;
-    }
-    fprintf(file, "{\"rows\":%llu,\"sum\":%llu}\n", (unsigned long long)total->rows,
-            (unsigned long long)total->sum);
-    if (fclose(file) != 0) pen_fail(ctx, "%s cannot be written", path);
+    total_tell(ctx, settings.sums, "rows", "squares' sum");
 }
 
 void pen_job(pen_graph *graph)
