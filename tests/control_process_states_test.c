@@ -6,6 +6,7 @@
  * job decides by event time only. */
 #include "tests/local_jobs.h"
 
+#include <penstock/test.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -379,6 +380,103 @@ static void rules_fill_a_broadcast_dict(void)
     local_run_everywhere(rules_job, nothing_seen, rules_check);
 }
 
+/* ---- By the clock, and by reading ------------------------------------------------------------ */
+
+static struct pen_state read_often =
+    PEN_KEYED_VALUE("read_often", cell, .ttl = PEN_SECONDS(10), .ttl_clock = PEN_CLOCK_TIME,
+                    .ttl_since = PEN_SINCE_READ);
+static struct pen_state written_once =
+    PEN_KEYED_DICT("written_once", cell, .ttl = PEN_SECONDS(10), .ttl_clock = PEN_CLOCK_TIME);
+
+/* Both are written with the first record of a key and read with each. Tells which are there. */
+static void look(pen_context *ctx, const struct event *event, struct cell *state)
+{
+    if (event->value == 0) {
+        pen_value_set(ctx, &read_often, cell, .count = 7);
+        pen_dict_set(ctx, &written_once, cell, pen_text("x"), .count = 7);
+    }
+    state->count++;
+    bool first = pen_value_get(ctx, &read_often, cell) != NULL;
+    bool second = pen_dict_get(ctx, &written_once, cell, pen_text("x")) != NULL;
+    CU_ASSERT_EQUAL(pen_state_count(ctx, &written_once), second ? 1 : 0);
+    pen_emit(ctx, tally, .key = event->key, .bucket = first * 10 + second, .count = state->count);
+}
+PEN_PROCESS(look, event, cell, tally);
+
+static const struct tally *look_at(pen_test *test, pen_stream events, pen_stream out,
+                                   int64_t second, int64_t value)
+{
+    pen_test_clock(test, (pen_time){PEN_SECONDS(second)});
+    pen_test_push(test, events, event, .key = 5, .value = value);
+    return pen_test_next(test, out, tally);
+}
+
+static void the_clock_and_reading_count_where_the_state_says_so(void)
+{
+    pen_test *test = pen_test_open();
+    pen_stream events = pen_test_input(test, event, NULL);
+    pen_stream out =
+        pen_test_output(test, pen_process(pen_key_by(events, "key"), look, .id = "look",
+                                          .ttl = PEN_SECONDS(30), .ttl_clock = PEN_CLOCK_TIME,
+                                          .uses = PEN_USES(&read_often, &written_once)));
+
+    pen_test_start(test);
+    CU_ASSERT_EQUAL(look_at(test, events, out, 100, 0)->bucket, 11);
+    CU_ASSERT_EQUAL(look_at(test, events, out, 109, 1)->bucket, 11);
+    CU_ASSERT_EQUAL(look_at(test, events, out, 110, 1)->bucket,
+                    10); /* ten seconds after the write */
+    CU_ASSERT_EQUAL(look_at(test, events, out, 119, 1)->bucket, 10); /* nine after the last read */
+    CU_ASSERT_EQUAL(look_at(test, events, out, 129, 1)->bucket, 0);
+    CU_ASSERT_EQUAL(look_at(test, events, out, 158, 1)->count, 6);
+    CU_ASSERT_EQUAL(look_at(test, events, out, 188, 1)->count, 1); /* silent for thirty seconds */
+    CU_ASSERT_PTR_NOT_NULL(pen_test_state(test, "look", cell, pen_int(5)));
+    pen_test_clock(test, (pen_time){PEN_SECONDS(1000)}); /* nobody asks: a sweep finds it */
+    CU_ASSERT_PTR_NULL(pen_test_state(test, "look", cell, pen_int(5)));
+    pen_test_close(test);
+}
+
+/* ---- Lists of the subtask -------------------------------------------------------------------- */
+
+static struct pen_state own = PEN_SUBTASK_LIST("own", number);
+static struct pen_state everybodys = PEN_UNION_LIST("everybodys", number);
+
+/* Keeps what comes, of the first list all, of the second the last three. */
+static void keep_both(pen_context *ctx, const struct event *event)
+{
+    const struct number *number = NULL;
+    int64_t sum = 0;
+
+    pen_list_append(ctx, &own, number, .value = event->value, .text = pen_put(ctx, "a text"));
+    pen_list_append(ctx, &everybodys, number, .value = event->value);
+    if (pen_state_count(ctx, &everybodys) > 3)
+        pen_state_remove(ctx, &everybodys, pen_list_next(ctx, &everybodys, number, NULL));
+    while ((number = pen_list_next(ctx, &everybodys, number, number)) != NULL)
+        sum += number->value;
+    number = pen_list_next(ctx, &own, number, NULL);
+    CU_ASSERT(text_is(pen_view_of(&number->text), "a text"));
+    pen_emit(ctx, tally, .key = (int64_t)pen_state_count(ctx, &own), .bucket = number->value,
+             .count = sum);
+}
+PEN_MAP(keep_both, event, tally);
+
+static void a_subtask_has_lists_of_its_own(void)
+{
+    pen_test *test = pen_test_open();
+    pen_stream events = pen_test_input(test, event, NULL);
+    pen_stream out =
+        pen_test_output(test, pen_map(events, keep_both, .uses = PEN_USES(&own, &everybodys)));
+
+    pen_test_start(test);
+    for (int64_t i = 1; i <= 100; i++) {
+        pen_test_push(test, events, event, .value = i);
+        const struct tally *tally = pen_test_next(test, out, tally);
+        CU_ASSERT_EQUAL(tally->key, i);
+        CU_ASSERT_EQUAL(tally->bucket, 1);
+        CU_ASSERT_EQUAL(tally->count, i < 3 ? i * (i + 1) / 2 : 3 * i - 3);
+    }
+    pen_test_close(test);
+}
+
 /* ---- Large values ---------------------------------------------------------------------------- */
 
 enum { LARGE = 15 << 20 };
@@ -509,6 +607,8 @@ int main(void)
     CU_ADD_TEST(suite, values_lists_and_dicts_keep_texts);
     CU_ADD_TEST(suite, what_is_over_is_never_seen_again);
     CU_ADD_TEST(suite, rules_fill_a_broadcast_dict);
+    CU_ADD_TEST(suite, the_clock_and_reading_count_where_the_state_says_so);
+    CU_ADD_TEST(suite, a_subtask_has_lists_of_its_own);
     CU_ADD_TEST(suite, values_may_be_as_large_as_a_record);
     CU_ADD_TEST(suite, wrong_uses_fail_the_job_and_say_why);
     CU_basic_run_tests();
